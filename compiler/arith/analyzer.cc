@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// The public face of the analyzer: facts with undo, and queries.
+#include "compiler/arith/analyzer.h"
+
+#include "compiler/arith/analyzer_impl.h"
+
+namespace tilescale::arith {
+
+using namespace ir;  // NOLINT
+
+Analyzer::Analyzer() : impl_(std::make_unique<Impl>()) { impl_->self = this; }
+Analyzer::~Analyzer() = default;
+
+size_t Analyzer::Mark() const {
+  impl_->undo.push_back({nullptr, {}, false, impl_->nonneg.size(), impl_->conditions.size()});
+  return impl_->undo.size() - 1;
+}
+
+void Analyzer::Leave(size_t mark) {
+  auto& undo = impl_->undo;
+  while (undo.size() > mark) {
+    Impl::Undo& u = undo.back();
+    if (u.var != nullptr) {
+      if (u.had) {
+        impl_->vars[u.var] = u.old_fact;
+      } else {
+        impl_->vars.erase(u.var);
+      }
+    }
+    impl_->nonneg.resize(u.nonneg);
+    impl_->conditions.resize(u.conditions);
+    undo.pop_back();
+  }
+}
+
+namespace {
+
+void SetFact(Analyzer::Impl* impl, const Var& var, VarFact fact);
+
+}  // namespace
+
+void Analyzer::Bind(const Var& var, Interval range) {
+  SetFact(impl_.get(), var, VarFact{range, Expr(), Expr(), Expr()});
+}
+
+void Analyzer::Bind(const Var& var, const Expr& begin, const Expr& extent) {
+  Expr first = impl_->Rewrite(begin);
+  Expr last = impl_->Rewrite(ir::Add(ir::Add(first, Cast(impl_->Rewrite(extent), first.dtype())), -1));
+  Interval low = impl_->BoundsOf(first), high = impl_->BoundsOf(last);
+  SetFact(impl_.get(), var, VarFact{{low.lo, high.hi}, first, last, Expr()});
+}
+
+void Analyzer::Define(const Var& var, const Expr& value) {
+  Expr v = impl_->Rewrite(value);
+  Interval range = IsInteger(v.dtype()) && v.dtype().lanes == 1 ? impl_->BoundsOf(v) : Interval{};
+  bool reads = false;
+  Walk(v, [&](const NodeObj* n) {
+    reads = reads || n->kind == NodeKind::kLoad;
+    return !reads;
+  });
+  SetFact(impl_.get(), var, VarFact{range, Expr(), Expr(), reads ? Expr() : v});
+}
+
+namespace {
+
+void SetFact(Analyzer::Impl* impl, const Var& var, VarFact fact) {
+  auto it = impl->vars.find(var.get());
+  Analyzer::Impl::Undo u{var.get(), {}, it != impl->vars.end(), impl->nonneg.size(),
+                         impl->conditions.size()};
+  if (u.had) u.old_fact = it->second;
+  impl->undo.push_back(u);
+  impl->keep.push_back(var);
+  impl->vars[var.get()] = std::move(fact);
+}
+
+// Replaces variables that are defined by their values.
+class Inline : public Mutator {
+ public:
+  explicit Inline(const std::unordered_map<const VarObj*, VarFact>& vars) : vars_(vars) {}
+  Expr MutateVar(const Var& v) override {
+    auto it = vars_.find(v.get());
+    if (it == vars_.end() || !it->second.value.defined()) return v;
+    return MutateExpr(it->second.value);
+  }
+
+ private:
+  const std::unordered_map<const VarObj*, VarFact>& vars_;
+};
+
+}  // namespace
+
+void Analyzer::Assume(const Expr& cond) {
+  impl_->undo.push_back({nullptr, {}, false, impl_->nonneg.size(), impl_->conditions.size()});
+  impl_->AssumeSimplified(impl_->Rewrite(Inline(impl_->vars).MutateExpr(cond)));
+}
+
+Expr Analyzer::Simplify(const Expr& e) { return impl_->Rewrite(e); }
+LinearForm Analyzer::Linear(const Expr& e) { return impl_->ToLinear(impl_->Rewrite(e)); }
+Expr Analyzer::FromLinear(const LinearForm& f, DataType dtype) { return impl_->Build(f, dtype); }
+Interval Analyzer::Bounds(const Expr& e) {
+  return impl_->BoundsOf(impl_->Rewrite(Inline(impl_->vars).MutateExpr(e)));
+}
+Congruence Analyzer::Modulo(const Expr& e) {
+  return impl_->ModuloOf(impl_->Rewrite(Inline(impl_->vars).MutateExpr(e)));
+}
+bool Analyzer::Divides(int64_t divisor, const Expr& e) {
+  if (divisor == 1) return true;
+  Congruence m = Modulo(e);
+  return m.divisor % divisor == 0 && m.remainder % divisor == 0;
+}
+
+bool Analyzer::Prove(const Expr& cond, Tier limit) {
+  impl_->stats.queries++;
+  impl_->counterexample.clear();
+  Expr c = impl_->Rewrite(Inline(impl_->vars).MutateExpr(cond));
+  if (impl_->ProveFast(c)) {
+    impl_->stats.fast++;
+    return true;
+  }
+  if (AsInt(c) || limit == Tier::kFast) return false;
+  if (auto known = impl_->ProveByEnumeration(c)) {
+    impl_->stats.enumerated++;
+    if (*known || impl_->conditions.empty()) return *known;
+  }
+  if (limit == Tier::kEnumerate) return false;
+  return impl_->ProveBySolver(c);
+}
+
+std::optional<int64_t> Analyzer::Stride(const Expr& e, const Var& var) {
+  LinearForm f = Linear(e);
+  int64_t stride = 0;
+  for (const auto& [atom, k] : f.terms) {
+    if (atom.same_as(var)) {
+      stride = k;
+      continue;
+    }
+    bool uses = false;
+    Walk(atom, [&](const NodeObj* n) {
+      uses = uses || n == var.get();
+      return !uses;
+    });
+    if (uses) return std::nullopt;
+  }
+  return stride;
+}
+
+const Analyzer::Stats& Analyzer::stats() const { return impl_->stats; }
+const std::string& Analyzer::counterexample() const { return impl_->counterexample; }
+
+bool IsHostEvaluable(const Expr& e) {
+  bool ok = true;
+  Walk(e, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kLoad || n->kind == NodeKind::kSlot) ok = false;
+    return ok;
+  });
+  return ok;
+}
+
+}  // namespace tilescale::arith

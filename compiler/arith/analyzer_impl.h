@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// The state of an Analyzer, shared by the files of this folder only.
+#pragma once
+
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "compiler/arith/analyzer.h"
+
+namespace tilescale::arith {
+
+// What is known of one variable: an interval, and symbolic bounds begin ≤ var ≤ last where given.
+struct VarFact {
+  Interval range;
+  ir::Expr begin, last;  // or null
+  ir::Expr value;        // var == value, or null
+};
+
+struct Analyzer::Impl {
+  Analyzer* self = nullptr;
+  std::unordered_map<const ir::VarObj*, VarFact> vars;
+  std::unordered_map<const ir::VarObj*, int> order;  // first sight: a deterministic order of variables
+  std::vector<LinearForm> nonneg;                    // assumed: form ≥ 0
+  std::vector<ir::Expr> conditions;                  // assumed, for the solver and syntactic hits
+  struct Undo {
+    const ir::VarObj* var;  // null: a fact of nonneg / conditions
+    VarFact old_fact;
+    bool had;
+    size_t nonneg, conditions;
+  };
+  std::vector<Undo> undo;
+  std::vector<ir::Var> keep;  // keeps bound variables alive: the maps hold raw pointers
+  Stats stats;
+  std::string counterexample;
+  int depth = 0;  // recursion of Prove through conditions
+
+  int OrderOf(const ir::VarObj* v) {
+    auto [it, fresh] = order.emplace(v, static_cast<int>(order.size()));
+    return it->second;
+  }
+
+  // linear.cc
+  int Compare(const ir::Expr& a, const ir::Expr& b);  // total order; 0: structurally equal
+  void AddTerm(LinearForm* f, const ir::Expr& atom, int64_t coeff);
+  void AddForm(LinearForm* f, const LinearForm& g, int64_t factor);
+  LinearForm ToLinear(const ir::Expr& e);  // of a simplified expression
+  LinearForm LinearOfProduct(const LinearForm& a, const LinearForm& b);
+  ir::Expr Build(const LinearForm& f, ir::DataType t);
+  void RecombineDivMod(LinearForm* f);
+
+  // simplify.cc
+  ir::Expr Rewrite(const ir::Expr& e);
+  ir::Expr RewriteOp(const ir::Op& op);
+  ir::Expr RewriteDiv(const ir::Expr& a, const ir::Expr& b, bool floor, ir::DataType t);
+  ir::Expr RewriteMod(const ir::Expr& a, const ir::Expr& b, bool floor, ir::DataType t);
+  ir::Expr DivByConst(LinearForm f, int64_t c, ir::DataType t);
+  ir::Expr ModByConst(LinearForm f, int64_t c, ir::DataType t);
+  ir::Expr RewriteCompare(ir::OpCode op, const ir::Expr& a, const ir::Expr& b);
+  ir::Expr RewriteLogic(const ir::Op& op);
+  ir::Expr RewriteXor(const ir::Expr& a, const ir::Expr& b, ir::DataType t);
+  ir::Expr RewriteMinMax(ir::OpCode op, const ir::Expr& a, const ir::Expr& b);
+
+  // bounds.cc
+  Interval BoundsOf(const ir::Expr& e);
+  Interval BoundsOf(const LinearForm& f);
+  Interval BoundsOfOp(const ir::Op& op);
+  Congruence ModuloOf(const ir::Expr& e);
+  Congruence ModuloOf(const LinearForm& f);
+
+  // prove.cc
+  bool NonNegative(const LinearForm& f, int fuel);
+  bool ProveFast(const ir::Expr& cond);
+  bool ProveCompare(ir::OpCode op, const ir::Expr& a, const ir::Expr& b);
+  void AssumeSimplified(const ir::Expr& cond);
+
+  // enumerate.cc: nullopt when the domain is too large or has other than bounded variables
+  std::optional<bool> ProveByEnumeration(const ir::Expr& cond);
+  int64_t enumerated_points = 0;  // of 2^20 a kernel
+
+  // solver.cc
+  bool ProveBySolver(const ir::Expr& cond);
+  std::map<std::string, bool> solver_memo;
+};
+
+int64_t FloorDivInt(int64_t a, int64_t b);
+int64_t FloorModInt(int64_t a, int64_t b);
+Interval Add(Interval a, Interval b);
+Interval Scale(Interval a, int64_t k);
+
+}  // namespace tilescale::arith

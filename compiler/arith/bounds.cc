@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+// Intervals and congruences of integer expressions.
+#include <algorithm>
+#include <numeric>
+
+#include "compiler/arith/analyzer_impl.h"
+
+namespace tilescale::arith {
+
+using namespace ir;  // NOLINT
+
+namespace {
+
+constexpr int64_t kMin = Interval::kMin, kMax = Interval::kMax;
+
+int64_t SatAdd(int64_t a, int64_t b) {
+  if (a == kMin || b == kMin) return kMin;
+  if (a == kMax || b == kMax) return kMax;
+  int64_t r;
+  if (__builtin_add_overflow(a, b, &r)) return a < 0 ? kMin : kMax;
+  return r;
+}
+int64_t SatMul(int64_t a, int64_t b) {
+  if (a == 0 || b == 0) return 0;
+  bool negative = (a < 0) != (b < 0);
+  if (a == kMin || a == kMax || b == kMin || b == kMax) return negative ? kMin : kMax;
+  int64_t r;
+  if (__builtin_mul_overflow(a, b, &r)) return negative ? kMin : kMax;
+  return r;
+}
+Interval Multiply(Interval a, Interval b) {
+  int64_t p[4] = {SatMul(a.lo, b.lo), SatMul(a.lo, b.hi), SatMul(a.hi, b.lo), SatMul(a.hi, b.hi)};
+  return {*std::min_element(p, p + 4), *std::max_element(p, p + 4)};
+}
+Interval Union(Interval a, Interval b) { return {std::min(a.lo, b.lo), std::max(a.hi, b.hi)}; }
+// Values of the dtype; index arithmetic means integers, so 32- and 64-bit variables are unbounded but
+// for unsigned ones, narrower loads have their range.
+Interval RangeOfType(DataType t) {
+  if (IsBool(t)) return {0, 1};
+  if (IsUInt(t)) return {0, t.bits >= 63 ? kMax : (int64_t(1) << t.bits) - 1};
+  if (IsInt(t) && t.bits < 64) return {-(int64_t(1) << (t.bits - 1)), (int64_t(1) << (t.bits - 1)) - 1};
+  return {};
+}
+
+}  // namespace
+
+Interval Add(Interval a, Interval b) { return {SatAdd(a.lo, b.lo), SatAdd(a.hi, b.hi)}; }
+Interval Scale(Interval a, int64_t k) { return Multiply(a, {k, k}); }
+
+Interval Analyzer::Impl::BoundsOf(const LinearForm& f) {
+  Interval out{f.constant, f.constant};
+  for (const auto& [atom, k] : f.terms) out = Add(out, Scale(BoundsOf(atom), k));
+  return out;
+}
+
+Interval Analyzer::Impl::BoundsOf(const Expr& e) {
+  if (auto c = AsInt(e)) return {*c, *c};
+  switch (e.kind()) {
+    case NodeKind::kVar: {
+      auto it = vars.find(e.as<VarObj>());
+      if (it == vars.end()) return RangeOfType(e.dtype());
+      return it->second.range;
+    }
+    case NodeKind::kOp:
+      return BoundsOfOp(e.as_or_throw<Op>());
+    case NodeKind::kSlot: {
+      const auto* s = e.as<SlotObj>();
+      return {0, s->phase ? 1 : s->token->depth - 1};
+    }
+    default:
+      return RangeOfType(e.dtype());
+  }
+}
+
+Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
+  auto arg = [&](int i) { return BoundsOf(op->args[i]); };
+  if (op->dtype.lanes > 1) return RangeOfType(Element(op->dtype));
+  switch (op->op()) {
+    case OpCode::kAdd:
+    case OpCode::kSub:
+    case OpCode::kNeg:
+      if (!IsInteger(op->dtype)) return {};
+      return BoundsOf(ToLinear(op));
+    case OpCode::kMul:
+      return Multiply(arg(0), arg(1));
+    case OpCode::kFloorDiv:
+    case OpCode::kTruncDiv: {
+      Interval a = arg(0), b = arg(1);
+      if (b.lo <= 0) return {};
+      auto div = [&](int64_t x, int64_t y) {
+        if (x == kMin || x == kMax) return x;
+        if (y == kMax) return x < 0 && op->op() == OpCode::kFloorDiv ? int64_t(-1) : int64_t(0);
+        return op->op() == OpCode::kFloorDiv ? FloorDivInt(x, y) : x / y;
+      };
+      int64_t p[4] = {div(a.lo, b.lo), div(a.lo, b.hi), div(a.hi, b.lo), div(a.hi, b.hi)};
+      return {*std::min_element(p, p + 4), *std::max_element(p, p + 4)};
+    }
+    case OpCode::kFloorMod: {
+      Interval a = arg(0), b = arg(1);
+      if (b.lo <= 0) return {};
+      if (a.lo >= 0 && a.hi < b.lo) return a;
+      Interval r{0, b.hi == kMax ? kMax : b.hi - 1};
+      if (a.lo >= 0) r.hi = std::min(r.hi, a.hi);
+      return r;
+    }
+    case OpCode::kTruncMod: {
+      Interval a = arg(0), b = arg(1);
+      if (b.lo <= 0 || b.hi == kMax) return {};
+      return {a.lo >= 0 ? 0 : -(b.hi - 1), a.lo >= 0 ? std::min(a.hi, b.hi - 1) : b.hi - 1};
+    }
+    case OpCode::kMin: {
+      Interval a = arg(0), b = arg(1);
+      return {std::min(a.lo, b.lo), std::min(a.hi, b.hi)};
+    }
+    case OpCode::kMax: {
+      Interval a = arg(0), b = arg(1);
+      return {std::max(a.lo, b.lo), std::max(a.hi, b.hi)};
+    }
+    case OpCode::kIf:
+    case OpCode::kSelect:
+      return Union(arg(1), arg(2));
+    case OpCode::kCast: {
+      DataType from = op->args[0].dtype();
+      if (!IsInteger(from) && !IsBool(from)) return RangeOfType(op->dtype);
+      Interval a = arg(0), t = RangeOfType(op->dtype);
+      if (a.lo >= t.lo && a.hi <= t.hi) return a;
+      return op->dtype.bits >= 32 && IsInt(op->dtype) && IsInteger(from) && from.bits <= 32 &&
+                     IsInt(from)
+                 ? a
+                 : t;
+    }
+    case OpCode::kBitAnd: {
+      Interval a = arg(0), b = arg(1);
+      if (a.lo >= 0 && b.lo >= 0) return {0, std::min(a.hi, b.hi)};
+      if (b.lo >= 0) return {0, b.hi};
+      return RangeOfType(op->dtype);
+    }
+    case OpCode::kBitOr:
+    case OpCode::kBitXor: {
+      Interval a = arg(0), b = arg(1);
+      if (a.lo < 0 || b.lo < 0 || !a.Bounded() || !b.Bounded()) return RangeOfType(op->dtype);
+      int64_t top = 1, need = std::max(a.hi, b.hi);
+      while (top <= need) top <<= 1;
+      return {0, top - 1};
+    }
+    case OpCode::kShr: {
+      Interval a = arg(0);
+      auto s = AsInt(op->args[1]);
+      if (!s || *s < 0 || *s > 62) return RangeOfType(op->dtype);
+      return {a.lo == kMin ? kMin : a.lo >> *s, a.hi == kMax ? kMax : a.hi >> *s};
+    }
+    case OpCode::kLaneId:
+      return {0, 31};
+    case OpCode::kWarpId:
+      return {0, 31};
+    case OpCode::kRank:
+      return {0, (1 << 20)};
+    case OpCode::kPopcount:
+      return {0, 64};
+    default:
+      return RangeOfType(op->dtype);
+  }
+}
+
+Congruence Analyzer::Impl::ModuloOf(const LinearForm& f) {
+  Congruence out{0, f.constant};
+  for (const auto& [atom, k] : f.terms) {
+    Congruence m = ModuloOf(atom);
+    int64_t d = m.divisor * (k < 0 ? -k : k);
+    out.remainder += m.remainder * k;
+    out.divisor = std::gcd(out.divisor, d);
+  }
+  if (out.divisor > 0) out.remainder = FloorModInt(out.remainder, out.divisor);
+  return out;
+}
+
+Congruence Analyzer::Impl::ModuloOf(const Expr& e) {
+  if (auto c = AsInt(e)) return {0, *c};
+  auto fact = [&]() -> Congruence {
+    // An assumed e % d == r.
+    for (const Expr& cond : conditions) {
+      const auto* eq = cond.as<OpObj>();
+      if (eq == nullptr || eq->op() != OpCode::kEq) continue;
+      const auto* mod = eq->args[0].as<OpObj>();
+      if (mod == nullptr ||
+          (mod->op() != OpCode::kFloorMod && mod->op() != OpCode::kTruncMod)) {
+        continue;
+      }
+      auto d = AsInt(mod->args[1]), r = AsInt(eq->args[1]);
+      if (d && r && *d > 0 && Compare(mod->args[0], e) == 0) return {*d, FloorModInt(*r, *d)};
+    }
+    return {};
+  };
+  const auto* op = e.as<OpObj>();
+  if (op == nullptr || op->dtype.lanes > 1) return fact();
+  switch (op->op()) {
+    case OpCode::kAdd:
+    case OpCode::kSub:
+    case OpCode::kNeg:
+      return IsInteger(op->dtype) ? ModuloOf(ToLinear(e)) : Congruence{};
+    case OpCode::kMul: {
+      Congruence a = ModuloOf(op->args[0]), b = ModuloOf(op->args[1]);
+      // (da·x + ra)(db·y + rb): gcd of da·db, da·rb, db·ra.
+      int64_t d = std::gcd(std::gcd(a.divisor * b.divisor, a.divisor * b.remainder),
+                           b.divisor * a.remainder);
+      int64_t r = a.remainder * b.remainder;
+      return {d, d > 0 ? FloorModInt(r, d) : r};
+    }
+    case OpCode::kFloorMod: {
+      auto c = AsInt(op->args[1]);
+      Congruence a = ModuloOf(op->args[0]);
+      if (!c || *c <= 0) return fact();
+      int64_t d = std::gcd(a.divisor, *c);
+      return d == 0 ? Congruence{0, FloorModInt(a.remainder, *c)}
+                    : Congruence{d, FloorModInt(a.remainder, d)};
+    }
+    case OpCode::kFloorDiv: {
+      auto c = AsInt(op->args[1]);
+      Congruence a = ModuloOf(op->args[0]);
+      if (c && *c > 0 && a.divisor % *c == 0 && a.divisor > 0) {
+        return {a.divisor / *c, FloorDivInt(a.remainder, *c)};
+      }
+      return fact();
+    }
+    case OpCode::kIf:
+    case OpCode::kSelect:
+    case OpCode::kMin:
+    case OpCode::kMax: {
+      int n = static_cast<int>(op->args.size());
+      Congruence a = ModuloOf(op->args[n - 2]), b = ModuloOf(op->args[n - 1]);
+      int64_t d = std::gcd(std::gcd(a.divisor, b.divisor),
+                           a.remainder > b.remainder ? a.remainder - b.remainder
+                                                     : b.remainder - a.remainder);
+      return {d, d > 0 ? FloorModInt(a.remainder, d) : a.remainder};
+    }
+    case OpCode::kBitXor:
+    case OpCode::kBitOr: {
+      // Multiples of one power of two stay so.
+      Congruence a = ModuloOf(op->args[0]), b = ModuloOf(op->args[1]);
+      auto pow2 = [](const Congruence& m) {
+        int64_t v = m.remainder == 0 ? m.divisor : std::gcd(m.divisor, m.remainder);
+        return v == 0 ? int64_t(1) << 40 : (v & -v);
+      };
+      return {std::min(pow2(a), pow2(b)), 0};
+    }
+    case OpCode::kCast:
+      if (IsInteger(op->args[0].dtype()) && op->args[0].dtype().bits <= op->dtype.bits) {
+        return ModuloOf(op->args[0]);
+      }
+      return fact();
+    default:
+      return fact();
+  }
+}
+
+}  // namespace tilescale::arith

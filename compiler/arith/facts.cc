@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#include "compiler/arith/facts.h"
+
+namespace tilescale::arith {
+
+using namespace ir;  // NOLINT
+
+namespace {
+
+void BindSizes(Analyzer* a, const Expr& e) {
+  Walk(e, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kVar) {
+      Var v = ffi::GetRef<Var>(static_cast<const VarObj*>(n));
+      if (a->Bounds(v).lo < 0) a->Bind(v, Interval{0, Interval::kMax});
+    }
+    return true;
+  });
+}
+
+}  // namespace
+
+void BindKernel(Analyzer* a, const Func& f, const Kernel& k) {
+  for (const Param& p : f->params) {
+    if (!p->buffer.defined()) continue;
+    for (const Expr& e : p->buffer->shape) BindSizes(a, e);
+    for (const Expr& e : p->buffer->strides) BindSizes(a, e);
+  }
+  for (const Stmt& s : StmtsOf(f->body)) {
+    if (const auto* bind = s.as<BindObj>()) a->Define(bind->var, bind->value);
+    if (const auto* check = s.as<CheckObj>()) a->Assume(check->cond);
+  }
+  for (size_t i = 0; i < k->block_vars.size(); ++i) {
+    const Expr& n = k->grid[i];
+    a->Bind(k->block_vars[i], MakeConst(0, k->block_vars[i].dtype()), n);
+  }
+  for (size_t i = 0; i < k->thread_vars.size(); ++i) {
+    int64_t n = k->threads[i] + (i == 0 ? k->extra_threads : 0);
+    a->Bind(k->thread_vars[i], Interval{0, n - 1});
+  }
+  for (const Expr& fact : k->requires_) a->Assume(fact);
+}
+
+void BindLoop(Analyzer* a, const ForObj* loop) {
+  if (!loop->step.defined() || IsConst(loop->step, 1)) {
+    a->Bind(loop->var, loop->begin, loop->extent);
+    return;
+  }
+  // begin + i·step, i in 0 … extent - 1: between the first and the last value.
+  Interval first = a->Bounds(loop->begin);
+  Interval last = a->Bounds(
+      Add(loop->begin, Mul(Add(Cast(loop->extent, loop->begin.dtype()), -1), loop->step)));
+  a->Bind(loop->var, Interval{std::min(first.lo, last.lo), std::max(first.hi, last.hi)});
+}
+
+void BindParallel(Analyzer* a, const ParallelObj* nest) {
+  for (size_t i = 0; i < nest->vars.size(); ++i) {
+    a->Bind(nest->vars[i], MakeConst(0, nest->vars[i].dtype()), nest->extents[i]);
+  }
+}
+
+}  // namespace tilescale::arith

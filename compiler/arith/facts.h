@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// What is known at a place of a program: one place that turns declarations into analyzer facts.
+#pragma once
+
+#include "compiler/arith/analyzer.h"
+
+namespace tilescale::arith {
+
+// Shapes, strides and sizes of the parameters are ≥ 0; block and thread variables are in their grids;
+// Kernel.requires holds.
+void BindKernel(Analyzer* a, const ir::Func& f, const ir::Kernel& k);
+// The variable and, for an If arm or a guard, the condition; undone by Leave(mark).
+void BindLoop(Analyzer* a, const ir::ForObj* loop);
+void BindParallel(Analyzer* a, const ir::ParallelObj* nest);
+
+}  // namespace tilescale::arith

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// The tiers of Prove, and the facts they use.
+#include <algorithm>
+
+#include "compiler/arith/analyzer_impl.h"
+
+namespace tilescale::arith {
+
+using namespace ir;  // NOLINT
+
+namespace {
+
+constexpr int kFuel = 6;  // eliminations in one NonNegative chain
+
+// A variable of `f`, or a variable inside one of its atoms that is a product with it.
+const VarObj* AsVar(const Expr& e) { return e.as<VarObj>(); }
+
+}  // namespace
+
+// f ≥ 0: intervals first, then eliminate variables by their symbolic bounds, then one assumed fact.
+bool Analyzer::Impl::NonNegative(const LinearForm& f, int fuel) {
+  if (BoundsOf(f).lo >= 0) return true;
+  if (fuel == 0) return false;
+  for (const auto& [atom, k] : f.terms) {
+    const VarObj* v = AsVar(atom);
+    const OpObj* product = nullptr;
+    if (v == nullptr) {
+      // k·(v·y) with y ≥ 0: the bound of v times y.
+      product = atom.as<OpObj>();
+      if (product == nullptr || product->op() != OpCode::kMul) continue;
+      v = AsVar(product->args[0]);
+      if (v == nullptr || BoundsOf(product->args[1]).lo < 0) continue;
+    }
+    auto it = vars.find(v);
+    if (it == vars.end()) continue;
+    const Expr& bound = k > 0 ? it->second.begin : it->second.last;
+    if (!bound.defined()) continue;
+    LinearForm g = f, b = ToLinear(bound);
+    AddTerm(&g, atom, -k);
+    if (product != nullptr) b = LinearOfProduct(b, ToLinear(product->args[1]));
+    AddForm(&g, b, k);
+    if (NonNegative(g, fuel - 1)) return true;
+  }
+  for (const LinearForm& fact : nonneg) {
+    for (const auto& [atom, k] : fact.terms) {
+      int64_t mine = 0;
+      for (const auto& [other, c] : f.terms) {
+        if (Compare(other, atom) == 0) mine = c;
+      }
+      if (mine == 0 || (mine > 0) != (k > 0) || mine % k != 0) continue;
+      LinearForm g = f;
+      AddForm(&g, fact, -(mine / k));
+      if (NonNegative(g, fuel - 3 > 0 ? fuel - 3 : 0)) return true;
+      break;
+    }
+  }
+  // A floor division in the form: c·(x / c) ≥ x - c + 1 and ≤ x.
+  for (const auto& [atom, k] : f.terms) {
+    const auto* op = atom.as<OpObj>();
+    if (op == nullptr || op->op() != OpCode::kFloorDiv) continue;
+    auto c = AsInt(op->args[1]);
+    if (!c || *c <= 0 || k % *c != 0) continue;
+    LinearForm g = f;
+    AddTerm(&g, atom, -k);
+    AddForm(&g, ToLinear(op->args[0]), k / *c);
+    if (k > 0) g.constant -= (k / *c) * (*c - 1);
+    if (NonNegative(g, fuel - 1)) return true;
+  }
+  return false;
+}
+
+bool Analyzer::Impl::ProveCompare(OpCode op, const Expr& a, const Expr& b) {
+  LinearForm diff = ToLinear(b);  // b - a
+  AddForm(&diff, ToLinear(a), -1);
+  LinearForm negated;
+  AddForm(&negated, diff, -1);
+  switch (op) {
+    case OpCode::kLt:
+      diff.constant -= 1;
+      return NonNegative(diff, kFuel);
+    case OpCode::kLe:
+      return NonNegative(diff, kFuel);
+    case OpCode::kGt:
+      negated.constant -= 1;
+      return NonNegative(negated, kFuel);
+    case OpCode::kGe:
+      return NonNegative(negated, kFuel);
+    case OpCode::kEq: {
+      Congruence m = ModuloOf(diff);
+      if (m.divisor == 0 && m.remainder == 0) return true;
+      return NonNegative(diff, kFuel) && NonNegative(negated, kFuel);
+    }
+    default: {  // kNe
+      Congruence m = ModuloOf(diff);
+      if (m.divisor > 1 && m.remainder != 0) return true;
+      diff.constant -= 1;
+      if (NonNegative(diff, kFuel)) return true;
+      negated.constant -= 1;
+      return NonNegative(negated, kFuel);
+    }
+  }
+}
+
+bool Analyzer::Impl::ProveFast(const Expr& cond) {
+  if (auto c = AsInt(cond)) return *c != 0;
+  for (const Expr& fact : conditions) {
+    if (Compare(fact, cond) == 0) return true;
+  }
+  const auto* op = cond.as<OpObj>();
+  if (op == nullptr) return false;
+  switch (op->op()) {
+    case OpCode::kAnd:
+      return ProveFast(op->args[0]) && ProveFast(op->args[1]);
+    case OpCode::kOr:
+      return ProveFast(op->args[0]) || ProveFast(op->args[1]);
+    case OpCode::kNot: {
+      const auto* inner = op->args[0].as<OpObj>();
+      if (inner == nullptr) return false;
+      if (inner->op() == OpCode::kAnd) return ProveFast(Not(inner->args[0])) || ProveFast(Not(inner->args[1]));
+      if (inner->op() == OpCode::kOr) return ProveFast(Not(inner->args[0])) && ProveFast(Not(inner->args[1]));
+      return false;
+    }
+    case OpCode::kEq: {
+      // e % d == r by congruence.
+      const auto* mod = op->args[0].as<OpObj>();
+      auto r = AsInt(op->args[1]);
+      if (mod != nullptr && r && (mod->op() == OpCode::kFloorMod)) {
+        if (auto d = AsInt(mod->args[1]); d && *d > 0) {
+          Congruence m = ModuloOf(mod->args[0]);
+          if (m.divisor % *d == 0 && FloorModInt(m.remainder, *d) == *r) return true;
+        }
+      }
+      [[fallthrough]];
+    }
+    case OpCode::kNe:
+    case OpCode::kLt:
+    case OpCode::kLe:
+    case OpCode::kGt:
+    case OpCode::kGe:
+      if (!IsInteger(op->args[0].dtype()) || op->args[0].dtype().lanes > 1) return false;
+      return ProveCompare(op->op(), op->args[0], op->args[1]);
+    default:
+      return false;
+  }
+}
+
+void Analyzer::Impl::AssumeSimplified(const Expr& cond) {
+  if (AsInt(cond)) return;
+  conditions.push_back(cond);
+  const auto* op = cond.as<OpObj>();
+  if (op == nullptr || op->args.size() != 2) return;
+  if (op->op() == OpCode::kAnd) {
+    AssumeSimplified(op->args[0]);
+    AssumeSimplified(op->args[1]);
+    return;
+  }
+  if (op->args[0].dtype().lanes > 1 || !IsInteger(op->args[0].dtype())) return;
+  LinearForm up = ToLinear(op->args[1]);  // b - a
+  AddForm(&up, ToLinear(op->args[0]), -1);
+  LinearForm down;
+  AddForm(&down, up, -1);
+  switch (op->op()) {
+    case OpCode::kLt:
+      up.constant -= 1;
+      nonneg.push_back(up);
+      break;
+    case OpCode::kLe:
+      nonneg.push_back(up);
+      break;
+    case OpCode::kGt:
+      down.constant -= 1;
+      nonneg.push_back(down);
+      break;
+    case OpCode::kGe:
+      nonneg.push_back(down);
+      break;
+    case OpCode::kEq:
+      nonneg.push_back(up);
+      nonneg.push_back(down);
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace tilescale::arith

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include "compiler/driver/compile.h"
+
+#include "compiler/codegen/codegen.h"
+#include "compiler/ir/text.h"
+#include "compiler/passes/passes.h"
+#include "support/diagnostics.h"
+#include "support/files.h"
+#include "support/hash.h"
+#include "support/knobs.h"
+
+namespace tilescale::driver {
+
+namespace {
+
+constexpr int kGeneral = 2;  // PassContext::variant that relies on no fact
+
+std::string ExplainText(const PassContext& ctx) {
+  std::string out;
+  for (const Decision& d : ctx.decisions) {
+    out += d.subject + ": " + d.chosen;
+    if (d.span.defined()) out += "   (line " + std::to_string(d.span->line) + ")";
+    out += "\n";
+    for (const std::string& r : d.refused) out += "    not " + r + "\n";
+  }
+  return out;
+}
+
+// Saves the program as text: tilescale-opt reproduces the failure from it.
+std::string WriteReplay(const ir::Func& f, const target::Target& target, const std::string& message) {
+  std::string text = "// " + message + "\n// target " + target.Text() + "\n" + ir::Print(f);
+  std::string path = knobs::CacheDir() + "/replay/" + Sha256Hex(text).substr(0, 16) + ".ir";
+  return WriteFileAtomically(path, text) ? path : "";
+}
+
+}  // namespace
+
+namespace {
+
+// Lowers one variant; its launch program and text are appended to `artifact`.
+void AddVariant(const ir::Func& f, const target::Target& target, int relaxed, runtime::Artifact* artifact,
+                std::vector<PassTime>* times) {
+  PassContext ctx;
+  ctx.target = target;
+  ctx.variant = relaxed;
+  ctx.verify = knobs::Verify();
+  ReplayScope replay([&](const std::string& message) { return WriteReplay(f, target, message); });
+  ir::Func lowered = RunPasses(f, ctx, "", "", [&](const PassInfo& pass, const ir::Func&, int64_t us) {
+    if (times != nullptr) times->push_back({pass.name, us});
+  });
+  passes::PlanHost(lowered, ctx, artifact);
+  runtime::Variant& v = artifact->variants.back();
+  v.source = codegen::EmitCuda(lowered, target);
+  v.explain = ExplainText(ctx);
+}
+
+}  // namespace
+
+runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index, std::vector<PassTime>* times) {
+  runtime::Artifact artifact;
+  if (index == 0) {
+    AddVariant(f, target, 0, &artifact, times);
+    // What breaks a fact runs the general text, made on first need.
+    if (!artifact.variants[0].facts.empty()) artifact.variants.emplace_back();
+  } else {
+    AddVariant(f, target, kGeneral, &artifact, times);
+    artifact.variants.insert(artifact.variants.begin(), runtime::Variant());
+  }
+  for (const ffi::String& flag : f->options->compile_flags) artifact.compile_options.emplace_back(flag);
+  if (f->options->enable_fast_math) artifact.compile_options.emplace_back("--use_fast_math");
+  return artifact;
+}
+
+}  // namespace tilescale::driver

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "compiler/ir/kernel_params.h"
+
+#include <set>
+
+#include "compiler/ir/build.h"
+#include "compiler/ir/visit.h"
+
+namespace tilescale::ir {
+
+namespace {
+
+// What a kernel's statements mention, and which storages they may write.
+struct Uses {
+  std::set<const VarObj*> vars;
+  std::set<const StorageObj*> storages, written;
+
+  void Collect(const Node& node) {
+    Walk(node, [&](const NodeObj* n) {
+      switch (n->kind) {
+        case NodeKind::kVar:
+          vars.insert(static_cast<const VarObj*>(n));
+          break;
+        case NodeKind::kLoad:
+          storages.insert(static_cast<const LoadObj*>(n)->buffer->storage.get());
+          break;
+        case NodeKind::kRegion:
+          storages.insert(static_cast<const RegionObj*>(n)->buffer->storage.get());
+          break;
+        case NodeKind::kStore: {
+          const StorageObj* s = static_cast<const StoreObj*>(n)->buffer->storage.get();
+          storages.insert(s);
+          written.insert(s);
+          break;
+        }
+        case NodeKind::kCall:
+          // Conservative: an address that a call gets may be written through, except by a copy's source.
+          MayWrite(static_cast<const CallObj*>(n));
+          break;
+        default:
+          break;
+      }
+      return true;
+    });
+  }
+
+  void MayWrite(const CallObj* call) {
+    bool copy = Str(call->instr).starts_with("cp_async.") || Str(call->instr).starts_with("ldmatrix.");
+    for (size_t i = 0; i < call->args.size(); ++i) {
+      const auto* addr = call->args[i].as<AddrObj>();
+      if (addr != nullptr && !copy) written.insert(addr->region->buffer->storage.get());
+    }
+  }
+};
+
+}  // namespace
+
+std::vector<KernelParam> KernelParams(const Func& f, const Kernel& k) {
+  Uses uses;
+  uses.Collect(k->body);
+  std::vector<KernelParam> out;
+  std::set<const VarObj*> seen;
+  auto symbol = [&](const Var& v, KernelParam::Kind kind, int index) {
+    if (uses.vars.count(v.get()) && seen.insert(v.get()).second) {
+      out.push_back({kind, index, Buffer(), v, false, false});
+    }
+  };
+  for (size_t i = 0; i < f->params.size(); ++i) {
+    const Param& p = f->params[i];
+    if (p->param() == ParamKind::kTensor) {
+      const StorageObj* s = p->buffer->storage.get();
+      if (!uses.storages.count(s)) continue;
+      out.push_back({KernelParam::Kind::kData, int(i), p->buffer, Var(), uses.written.count(s) > 0, p->restrict_});
+    } else if (p->param() == ParamKind::kPointer) {
+      if (uses.vars.count(p->var.get()) && seen.insert(p->var.get()).second) {
+        out.push_back({KernelParam::Kind::kData, int(i), p->buffer, p->var, true, false});
+      }
+    } else {
+      symbol(p->var, KernelParam::Kind::kScalar, int(i));
+    }
+  }
+  int workspace = 0;
+  for (const Stmt& s : StmtsOf(f->body)) {
+    const auto* alloc = s.as<AllocObj>();
+    if (alloc == nullptr) continue;
+    if (uses.storages.count(alloc->buffer->storage.get())) {
+      out.push_back({KernelParam::Kind::kWorkspace, workspace, alloc->buffer, Var(), true, true});
+    }
+    ++workspace;
+  }
+  // Symbols of shapes and strides, then host Binds, in the order of their declaration.
+  auto symbols = [&](const Expr& e) {
+    Walk(e, [&](const NodeObj* n) {
+      if (n->kind == NodeKind::kVar) {
+        symbol(ffi::GetRef<Var>(static_cast<const VarObj*>(n)), KernelParam::Kind::kSymbol, -1);
+      }
+      return true;
+    });
+  };
+  for (const Param& p : f->params) {
+    if (!p->buffer.defined()) continue;
+    for (const Expr& e : p->buffer->shape) symbols(e);
+    for (const Expr& e : p->buffer->strides) symbols(e);
+  }
+  for (const Stmt& s : StmtsOf(f->body)) {
+    if (const auto* bind = s.as<BindObj>()) symbol(bind->var, KernelParam::Kind::kSymbol, -1);
+  }
+  return out;
+}
+
+}  // namespace tilescale::ir

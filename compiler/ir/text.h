@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// Text form of the IR: Parse(Print(f)) is f up to variable identity, at every stage. Names are made
+// unique by a numeric suffix. Examples: compiler.md §7.
+#pragma once
+
+#include "compiler/ir/func.h"
+
+#include <string>
+#include <string_view>
+
+namespace tilescale::ir {
+
+struct PrintOptions {
+  bool spans = true;  // "@7" at the end of a statement (file names once, in the header)
+};
+std::string Print(const Func& f, const PrintOptions& options = {});
+std::string Print(const Stmt& s);
+std::string Print(const Expr& e);  // in the notation of the IR text: used by user-facing messages
+std::string Print(const Region& r);
+std::string Print(const Schedule& s);
+// Throws ValueError with line and column on malformed text.
+Func ParseFunc(std::string_view text);
+// A schedule names buffers, loops and labels of `kernel`.
+Schedule ParseSchedule(std::string_view text, const Kernel& kernel);
+
+}  // namespace tilescale::ir

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#include "compiler/isa/instr.h"
+
+#include <algorithm>
+#include <map>
+
+#include "support/diagnostics.h"
+
+namespace tilescale::isa {
+
+namespace {
+
+std::map<std::string, Instr, std::less<>>& Rows() {
+  static auto* rows = new std::map<std::string, Instr, std::less<>>();
+  return *rows;
+}
+
+ir::Effect EffectOf(const Instr& row, const ArgEffect& e, const ir::CallObj* call) {
+  ir::Effect out;
+  const auto& list = e.arg >= 0 ? call->args : call->results;
+  size_t i = e.arg >= 0 ? e.arg : -e.arg - 1;
+  if (i < list.size()) {
+    if (const auto* addr = list[i].as<ir::AddrObj>()) out.region = addr->region;
+  }
+  out.mode = e.mode;
+  out.proxy = e.proxy;
+  out.done = e.done;
+  out.order = row.order;
+  out.scope = row.scope;
+  out.by = row.issue == Issue::kWarp    ? ir::By::kWarp
+           : row.issue == Issue::kGroup ? ir::By::kGroup
+           : row.issue == Issue::kOne   ? ir::By::kOne
+                                        : ir::By::kThread;
+  return out;
+}
+
+}  // namespace
+
+void Register(Instr row) {
+  std::string name = row.name;
+  bool fresh = Rows().emplace(name, std::move(row)).second;
+  TS_CHECK(fresh) << "instruction " << name << " has two rows";
+}
+
+const Instr* Find(std::string_view name) {
+  auto it = Rows().find(name);
+  return it == Rows().end() ? nullptr : &it->second;
+}
+
+const Instr& Get(std::string_view name) {
+  const Instr* row = Find(name);
+  TS_CHECK(row != nullptr) << "no instruction is named " << name;
+  return *row;
+}
+
+std::vector<const Instr*> All() {
+  std::vector<const Instr*> out;
+  for (const auto& [name, row] : Rows()) out.push_back(&row);
+  return out;
+}
+
+bool IsAvailable(const Instr& row, const Target& target) {
+  return row.available == nullptr || row.available(target);
+}
+
+ir::Effects EffectsOf(const ir::CallObj* call) {
+  const Instr& row = Get(ir::Str(call->instr));
+  ir::Effects out;
+  for (const ArgEffect& e : row.effects) {
+    ir::Effect effect = EffectOf(row, e, call);
+    if (effect.region.defined()) out.push_back(std::move(effect));
+  }
+  if (row.opaque) {
+    for (size_t i = 0; i < call->args.size(); ++i) {
+      ir::Effect effect = EffectOf(row, ArgEffect{int(i), ir::Mode::kWrite}, call);
+      if (!effect.region.defined()) continue;
+      effect.exact = false;
+      out.push_back(effect);
+      effect.mode = ir::Mode::kRead;
+      out.push_back(std::move(effect));
+    }
+  }
+  return out;
+}
+
+}  // namespace tilescale::isa

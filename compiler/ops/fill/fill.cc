@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// T.fill and T.clear: buffer[...] = value. The contract is in fill.md.
+#include "compiler/ir/diag.h"
+#include "compiler/ops/common/region.h"
+#include "compiler/ops/tile_op.h"
+
+namespace tilescale {
+namespace {
+
+using namespace ir;   // NOLINT
+using namespace ops;  // NOLINT
+
+// An element given as a start address names that element alone.
+TileOp Make(TileOp op) {
+  Region r = RegionArg(op.get(), "buffer");
+  auto out = CopyNode(r.get());
+  ffi::Array<Expr> extent;
+  for (const Expr& e : r->extent) extent.push_back(e.defined() ? e : MakeConst(1));
+  out->extent = extent;
+  for (size_t d = 0; d < extent.size(); ++d) {
+    auto begin = AsInt(out->begin[d]), n = AsInt(extent[d]), size = AsInt(r->buffer->shape[d]);
+    if (begin && n && size && (*begin < 0 || *begin + *n > *size)) {
+      RaiseAt(op->span, "ValueError", "T.fill: elements ", *begin, " to ", *begin + *n, " of dimension ", d,
+              " are outside `", r->buffer->name, "`, whose extent is ", *size);
+    }
+  }
+  return WithArg(op, "buffer", Region(out));
+}
+
+Effects EffectsOf(const TileOpObj* op) { return {Writes(RegionArg(op, "buffer"))}; }
+
+void Evaluate(const TileOpObj* op, EvalContext* eval) {
+  Region r = RegionArg(op, "buffer");
+  std::vector<int64_t> n = eval->Extents(r), at(n.size(), 0);
+  double value = eval->Scalar(ExprArg(op, "value"));
+  int64_t total = 1;
+  for (int64_t e : n) total *= e;
+  for (int64_t i = 0; i < total; ++i) {
+    eval->Write(r, at, value);
+    for (size_t d = n.size(); d-- > 0;) {
+      if (++at[d] < n[d]) break;
+      at[d] = 0;
+    }
+  }
+}
+
+Stmt Nest(const TileOpObj* op) {
+  Region r = RegionArg(op, "buffer");
+  std::vector<Expr> extents = ExtentsOf(r);
+  if (extents.empty()) extents.push_back(MakeConst(1));
+  std::vector<Var> vars = NestVars(static_cast<int>(extents.size()));
+  std::vector<Expr> point(vars.begin(), vars.end());
+  Stmt nest = MakeParallel(vars, extents, StoreAt(r, point, ExprArg(op, "value"), op->span), op->span);
+  auto out = CopyNode(nest.as<ParallelObj>());
+  out->label = op->label;
+  return Stmt(out);
+}
+
+std::optional<std::string> Never(const TileOpObj*, const OpContext&) { return std::nullopt; }
+
+const TileOpRegistration kFill({
+    .syntax = {.name = "fill",
+               .format = "fill $buffer, $value",
+               .params = {{"buffer", ArgKind::kRegion, 'w'}, {"value", ArgKind::kExpr}},
+               .make = Make},
+    .effects = EffectsOf,
+    .evaluate = Evaluate,
+    .lowerings = {{.name = "simt", .refuse = Never, .nest = Nest}},
+});
+
+}  // namespace
+}  // namespace tilescale

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// Check: all errors of the user that are known at this level (passes.h). Launches, capabilities and
+// control here; nests in check_parallel.cc, uninitialised memory in check_memory.cc.
+#include "compiler/passes/check.h"
+
+#include "compiler/ir/build.h"
+#include "compiler/ir/diag.h"
+#include "compiler/ir/text.h"
+#include "compiler/ir/visit.h"
+#include "compiler/passes/normalise.h"
+#include "compiler/passes/thread_uniform.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tilescale::passes {
+
+using namespace ir;  // NOLINT
+
+void CheckLaunch(const Kernel& kernel, const PassContext& ctx) {
+  constexpr int64_t kLimit = target::Arch::kMaxThreadsPerBlock;
+  if (kernel->user_threads() > kLimit) {
+    RaiseAt(kernel->span, "ValueError", "threads=", kernel->user_threads(),
+            " of T.Kernel exceed the limit of ", kLimit, " threads of a block");
+  }
+  for (size_t d = 0; d < kernel->grid.size(); ++d) {
+    auto n = AsInt(kernel->grid[d]);
+    if (n && *n <= 0) {
+      RaiseAt(kernel->span, "ValueError", "grid extent ", d, " of T.Kernel must be positive, got ",
+              *n);
+    }
+  }
+  const target::Arch& arch = *ctx.target.arch;
+  Walk(kernel->body, [&](const NodeObj* n) {
+    if (n->kind != NodeKind::kAlloc) return true;
+    const auto* alloc = static_cast<const AllocObj*>(n);
+    if (alloc->buffer.defined() && alloc->buffer->space() == Space::kMbar && !arch.has_bulk) {
+      RaiseAt(alloc->span, "ValueError",
+              "T.alloc_barrier() requires sm_90 (Hopper) or later, but the current target is ",
+              arch.name, ". Barrier `", std::string(alloc->buffer->name), "` cannot be made there");
+    }
+    return true;
+  });
+}
+
+namespace {
+
+// Walks with the innermost condition that divides the threads, for the message.
+class ControlChecker {
+ public:
+  explicit ControlChecker(const Kernel& kernel) : kernel_(kernel), uniformity_(kernel) {}
+
+  void Visit(const Stmt& stmt, const StmtObj* divider) {
+    if (!stmt.defined()) return;
+    const StmtObj* s = stmt.get();
+    switch (s->kind) {
+      case NodeKind::kSeq:
+        for (const Stmt& child : static_cast<const SeqObj*>(s)->stmts) Visit(child, divider);
+        return;
+      case NodeKind::kIf: {
+        const auto* branch = static_cast<const IfObj*>(s);
+        const StmtObj* inner = uniformity_.IsUniform(branch->cond) ? divider : s;
+        Visit(branch->then_case, inner);
+        return Visit(branch->else_case, inner);
+      }
+      case NodeKind::kFor: {
+        const auto* loop = static_cast<const ForObj*>(s);
+        bool uniform = uniformity_.IsUniform(loop->begin) && uniformity_.IsUniform(loop->extent);
+        if (loop->hint.defined()) CheckHint(loop);
+        return Visit(loop->body, uniform ? divider : s);
+      }
+      case NodeKind::kWhile: {
+        const auto* loop = static_cast<const WhileObj*>(s);
+        const StmtObj* inner = uniformity_.IsUniform(loop->cond) ? divider : s;
+        Visit(loop->head, inner);
+        return Visit(loop->body, inner);
+      }
+      case NodeKind::kGroup:
+        return Visit(static_cast<const GroupObj*>(s)->body, divider);
+      case NodeKind::kTileOp:
+        return Collective(s, "T." + std::string(static_cast<const TileOpObj*>(s)->op), divider);
+      case NodeKind::kParallel:
+        return Collective(s, "T.Parallel", divider);
+      case NodeKind::kCall: {
+        std::string name = static_cast<const CallObj*>(s)->instr;
+        if (name.starts_with("bar.cta")) Collective(s, "T.sync_threads", divider);
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+ private:
+  void Collective(const StmtObj* s, const std::string& what, const StmtObj* divider) {
+    if (uniformity_.IsReachedByAll(s)) return;
+    if (divider == nullptr) {
+      RaiseAt(s->span, "CompileError", what,
+              " comes after some threads of the group have left: all threads ",
+              "run it together, so none may return or break before it");
+    }
+    RaiseAt(s->span, "CompileError", what, " is reached by some threads of the group only: `",
+            Condition(divider),
+            "` differs between them. All threads run it together; for a range of threads write a "
+            "condition on ",
+            "the thread index alone, or T.ws");
+  }
+  static std::string Condition(const StmtObj* s) {
+    if (s->kind == NodeKind::kIf) return Print(static_cast<const IfObj*>(s)->cond);
+    if (s->kind == NodeKind::kWhile) return Print(static_cast<const WhileObj*>(s)->cond);
+    return Print(static_cast<const ForObj*>(s)->extent);
+  }
+
+  // order and stage have one entry for each statement that a schedule may move.
+  static void CheckHint(const ForObj* loop) {
+    size_t units = 0;
+    for (const Stmt& s : StmtsOf(loop->body)) {
+      NodeKind k = s.kind();
+      units += k != NodeKind::kBind && k != NodeKind::kAlloc && k != NodeKind::kView ? 1 : 0;
+    }
+    for (auto [name, size] : {std::pair{"order", loop->hint->order.size()},
+                              std::pair{"stage", loop->hint->stage.size()}}) {
+      if (size == 0 || size == units) continue;
+      RaiseAt(loop->span, "ValueError", "T.Pipelined: ", name, " has ", size,
+              " entries, the body has ", units, " statements");
+    }
+  }
+
+  const Kernel& kernel_;
+  Uniformity uniformity_;
+};
+
+}  // namespace
+
+void CheckControl(const Kernel& kernel) {
+  ControlChecker(kernel).Visit(kernel->body, nullptr);
+}
+
+Func Check(Func f, PassContext& ctx) {
+  auto asked = [&](std::string_view key) {
+    const auto& ignored = f->options->ignored;
+    return std::any_of(ignored.begin(), ignored.end(), [&](const ffi::String& s) {
+      return std::string_view(s.data(), s.size()) == key;
+    });
+  };
+  MapKernels(f, [&](const Kernel& kernel) {
+    CheckLaunch(kernel, ctx);
+    CheckNests(kernel);
+    CheckControl(kernel);
+    if (!asked("tl.disable_buffer_init_check")) CheckInitialised(kernel);
+    return kernel;
+  });
+  return f;
+}
+
+}  // namespace tilescale::passes

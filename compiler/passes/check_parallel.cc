@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+// T.Parallel: what stands in a nest, how it indexes fragments and thread-local arrays, and races
+// that are certain.
+#include "compiler/ir/build.h"
+#include "compiler/ir/diag.h"
+#include "compiler/ir/text.h"
+#include "compiler/ir/visit.h"
+#include "compiler/passes/check.h"
+
+#include <unordered_set>
+
+namespace tilescale::passes {
+
+using namespace ir;  // NOLINT
+
+namespace {
+
+constexpr const char* kPrefix = "[Tilelang Semantic Check] ";
+
+class NestChecker {
+ public:
+  void Visit(const Stmt& stmt) {
+    if (!stmt.defined()) return;
+    const StmtObj* s = stmt.get();
+    switch (s->kind) {
+      case NodeKind::kSeq:
+        for (const Stmt& child : static_cast<const SeqObj*>(s)->stmts) Visit(child);
+        return;
+      case NodeKind::kParallel:
+        return Nest(static_cast<const ParallelObj*>(s));
+      case NodeKind::kFor: {
+        const auto* loop = static_cast<const ForObj*>(s);
+        if (nest_ != nullptr && loop->loop() == ForKind::kPipelined) {
+          RaiseAt(s->span, "ValueError", kPrefix,
+                  "Pipelined loop cannot be nested inside a parallel loop. Please check your loop "
+                  "structure.");
+        }
+        Expressions(s);
+        return Visit(loop->body);
+      }
+      case NodeKind::kWhile: {
+        const auto* loop = static_cast<const WhileObj*>(s);
+        Visit(loop->head);
+        Expressions(s);
+        return Visit(loop->body);
+      }
+      case NodeKind::kIf: {
+        const auto* branch = static_cast<const IfObj*>(s);
+        Expressions(s);
+        ++branches_;
+        Visit(branch->then_case);
+        Visit(branch->else_case);
+        --branches_;
+        return;
+      }
+      case NodeKind::kGroup:
+        return Visit(static_cast<const GroupObj*>(s)->body);
+      case NodeKind::kTileOp:
+        if (nest_ == nullptr) return;
+        RaiseAt(s->span, "ValueError", kPrefix,
+                "Only elementwise operations are allowed inside a parallel loop. Got a tile-op \"",
+                std::string(static_cast<const TileOpObj*>(s)->op), "\".");
+      case NodeKind::kBind: {
+        const auto* bind = static_cast<const BindObj*>(s);
+        Expressions(s);
+        if (nest_ != nullptr && DependsOnPoint(bind->value)) point_vars_.insert(bind->var.get());
+        return;
+      }
+      case NodeKind::kStore: {
+        const auto* store = static_cast<const StoreObj*>(s);
+        Expressions(s);
+        Access(store->buffer, store->index, s);
+        if (nest_ != nullptr) Race(store);
+        return;
+      }
+      default:
+        Expressions(s);
+    }
+  }
+
+ private:
+  void Nest(const ParallelObj* nest) {
+    if (nest_ != nullptr) {
+      RaiseAt(nest->span, "ValueError", kPrefix,
+              "Nested parallel loops are not allowed. Please check your loop structure.");
+    }
+    nest_ = nest;
+    for (const Var& v : nest->vars) point_vars_.insert(v.get());
+    int branches = std::exchange(branches_, 0);
+    Visit(nest->body);
+    branches_ = branches;
+    nest_ = nullptr;
+  }
+
+  // The loads of a statement's own expressions.
+  void Expressions(const StmtObj* s) {
+    ForEachExpr(s, [&](const Expr& e) {
+      if (const auto* load = e.as<LoadObj>()) Access(load->buffer, load->index, s);
+    });
+  }
+
+  bool DependsOnPoint(const Expr& e) const {
+    bool depends = false;
+    Walk(e, [&](const NodeObj* n) {
+      if (n->kind == NodeKind::kVar) depends = depends || point_vars_.count(n) != 0;
+      // What a point reads of its own cells may differ from what another reads.
+      if (n->kind == NodeKind::kLoad) {
+        depends = depends || IsRegister(static_cast<const LoadObj*>(n)->buffer->space());
+      }
+      return !depends;
+    });
+    return depends;
+  }
+
+  static bool Uses(const Expr& e, const VarObj* var) {
+    bool uses = false;
+    Walk(e, [&](const NodeObj* n) {
+      uses = uses || n == var;
+      return !uses;
+    });
+    return uses;
+  }
+
+  void Access(const Buffer& buffer, const ffi::Array<Expr>& index, const StmtObj* s) {
+    if (buffer->space() == Space::kLocal && nest_ != nullptr) return Local(buffer, index, s);
+    if (buffer->space() == Space::kFrag) Fragment(buffer, index, s);
+  }
+
+  void Local(const Buffer& buffer, const ffi::Array<Expr>& index, const StmtObj* s) {
+    for (const Expr& e : index) {
+      for (const Var& v : nest_->vars) {
+        if (!Uses(e, v.get())) continue;
+        RaiseAt(s->span, "ValueError", kPrefix, "Local buffer `", std::string(buffer->name),
+                "` is indexed by T.Parallel loop variable `", std::string(v->name),
+                "`: each thread has its own array. Use T.alloc_fragment, or a serial loop");
+      }
+    }
+  }
+
+  void Fragment(const Buffer& buffer, const ffi::Array<Expr>& index, const StmtObj* s) {
+    std::string name = buffer->name;
+    bool constant = true;
+    for (const Expr& e : index) {
+      auto i = AsInt(e);
+      constant = constant && i;
+      if (i && *i != 0) NonZero(index, s);
+    }
+    if (constant) return;  // all zero: every thread has it
+    if (nest_ == nullptr) {
+      RaiseAt(s->span, "ValueError", kPrefix, "Fragment buffer `", name,
+              "` is accessed outside of T.Parallel: its elements are spread over the threads. Loop "
+              "over it ",
+              "with T.Parallel, or copy it to shared memory first");
+    }
+    for (size_t d = 0; d < nest_->extents.size(); ++d) {
+      if (AsInt(nest_->extents[d])) continue;
+      RaiseAt(s->span, "ValueError", kPrefix, "A loop with symbolic extent `",
+              Print(nest_->extents[d]), "` may not index fragment `", name,
+              "`: the extents of T.Parallel must be constants there");
+    }
+    for (const Expr& e : index) {
+      if (Affine(e)) continue;
+      RaiseAt(s->span, "ValueError", kPrefix, "Fragment buffer `", name, "` is indexed by `",
+              Print(e),
+              "`: an index must be a sum of multiples of the variables of T.Parallel and of serial "
+              "loops");
+    }
+  }
+
+  [[noreturn]] void NonZero(const ffi::Array<Expr>& index, const StmtObj* s) {
+    std::string text;
+    for (const Expr& e : index) text += (text.empty() ? "" : ", ") + Print(e);
+    RaiseAt(s->span, "ValueError", kPrefix, "Fragment buffer access with non-zero index [", text,
+            "] is not supported. Only fragment[0] access is allowed within T.Parallel loop.");
+  }
+
+  // Sums of multiples of loop variables; digits of them (i / 8, i % 8) and their permutations are
+  // left to the solver, which knows which maps a layout can say.
+  bool Affine(const Expr& e) const {
+    bool affine = true;
+    Walk(e, [&](const NodeObj* n) {
+      switch (n->kind) {
+        case NodeKind::kConst:
+        case NodeKind::kVar:
+          return true;
+        case NodeKind::kOp: {
+          OpCode op = static_cast<const OpObj*>(n)->op();
+          bool fine = op == OpCode::kAdd || op == OpCode::kSub || op == OpCode::kMul ||
+                      op == OpCode::kFloorDiv || op == OpCode::kFloorMod ||
+                      op == OpCode::kTruncDiv || op == OpCode::kTruncMod || op == OpCode::kCast ||
+                      op == OpCode::kBitXor || op == OpCode::kBitAnd || op == OpCode::kShl ||
+                      op == OpCode::kShr;
+          affine = affine && fine;
+          return affine;
+        }
+        default:
+          affine = false;
+          return false;
+      }
+    });
+    return affine;
+  }
+
+  // Two points that certainly write different values to one place.
+  void Race(const StoreObj* store) {
+    Space space = store->buffer->space();
+    if ((space != Space::kGlobal && space != Space::kShared) || branches_ > 0 ||
+        store->guard.defined())
+      return;
+    for (size_t d = 0; d < nest_->vars.size(); ++d) {
+      const VarObj* v = nest_->vars[d].get();
+      auto extent = AsInt(nest_->extents[d]);
+      if (!extent || *extent < 2) continue;
+      bool addressed = false;
+      for (const Expr& e : store->index) addressed = addressed || Uses(e, v) || UsesDerived(e);
+      if (addressed || !Uses(store->value, v)) continue;
+      std::string place =
+          Print(MakeLoad(store->buffer, {store->index.begin(), store->index.end()}));
+      RaiseAt(store->span, "ValueError", kPrefix, "Data race: the points of T.Parallel along `",
+              std::string(v->name), "` store different values to `", place,
+              "`. Use T.reduce, T.atomic_add, or index it by `", std::string(v->name), "`");
+    }
+  }
+  // A name bound from the point's variables may stand for any of them.
+  bool UsesDerived(const Expr& e) const {
+    bool derived = false;
+    Walk(e, [&](const NodeObj* n) {
+      bool own = false;
+      for (const Var& v : nest_->vars) own = own || v.get() == n;
+      if (n->kind == NodeKind::kVar) derived = derived || (!own && point_vars_.count(n) != 0);
+      if (n->kind == NodeKind::kLoad)
+        derived = derived || DependsOnPoint(ffi::GetRef<Expr>(static_cast<const ExprObj*>(n)));
+      return !derived;
+    });
+    return derived;
+  }
+
+  const ParallelObj* nest_ = nullptr;
+  std::unordered_set<const NodeObj*>
+      point_vars_;  // the nest's variables and what is bound from them
+  int branches_ = 0;
+};
+
+}  // namespace
+
+void CheckNests(const Kernel& kernel) {
+  NestChecker().Visit(kernel->body);
+}
+
+}  // namespace tilescale::passes

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+// GuardBounds: every global access is proven in range or carries a guard over logical coordinates
+// (passes.h; language.md §5.0). Regions get check masks, element accesses a guard; on-chip accesses are
+// never guarded, those that are not proven are recorded.
+#include "compiler/arith/facts.h"
+#include "compiler/ir/text.h"
+#include "compiler/ops/tile_op.h"
+#include "compiler/passes/passes.h"
+
+namespace tilescale {
+
+using namespace ir;  // NOLINT
+
+namespace {
+
+class Guarder : public Mutator {
+ public:
+  Guarder(const Func& f, const Kernel& k, PassContext* ctx) : func_(f), kernel_(k), ctx_(ctx) {}
+
+  Kernel Run() {
+    arith::BindKernel(&analyzer_, func_, kernel_);
+    auto out = CopyNode(kernel_.get());
+    out->body = MutateStmt(kernel_->body);
+    const arith::Analyzer::Stats& s = analyzer_.stats();
+    ctx_->Record("guard-bounds", kernel_->span, "bounds of " + std::string(kernel_->name),
+                 std::to_string(s.queries) + " queries: " + std::to_string(s.fast) + " by intervals, " +
+                     std::to_string(s.enumerated) + " by enumeration, " + std::to_string(s.solver) + " by solver; " +
+                     std::to_string(guards_) + " guards");
+    return Kernel(out);
+  }
+
+  Stmt MutateFor(const For& s) override { return Scoped(s, [&] { arith::BindLoop(&analyzer_, s.get()); }); }
+  Stmt MutateParallel(const Parallel& s) override {
+    return Scoped(s, [&] { arith::BindParallel(&analyzer_, s.get()); });
+  }
+  Stmt MutateBind(const Bind& s) override {
+    Stmt out = Statement(s);
+    analyzer_.Define(s->var, s->value);
+    return out;
+  }
+  Stmt MutateCheck(const Check& s) override {
+    if (s->assume) analyzer_.Assume(s->cond);
+    return Statement(s);
+  }
+  Stmt MutateIf(const If& s) override {
+    auto out = CopyNode(s.get());
+    span_ = s->span;
+    out->cond = MutateExpr(s->cond);
+    size_t mark = analyzer_.Mark();
+    analyzer_.Assume(s->cond);
+    out->then_case = MutateStmt(s->then_case);
+    analyzer_.Leave(mark);
+    if (s->else_case.defined()) {
+      analyzer_.Assume(Not(s->cond));
+      out->else_case = MutateStmt(s->else_case);
+      analyzer_.Leave(mark);
+    }
+    return Stmt(out);
+  }
+  Stmt MutateCall(const Call& s) override {
+    auto out = CopyNode(Statement(s).as<CallObj>());
+    // An effect through an address out of range is skipped; its result is the safe value.
+    Expr guard;
+    for (const Expr& a : s->args) {
+      const auto* addr = a.as<AddrObj>();
+      if (addr == nullptr || addr->region->buffer->space() != Space::kGlobal) continue;
+      guard = And(guard, Guard(addr->region->buffer, addr->region->begin));
+    }
+    if (guard.defined()) out->guard = And(out->guard, guard);
+    return Stmt(out);
+  }
+  Stmt MutateTileOp(const TileOp& s) override { return Statement(s); }
+
+  Stmt MutateStore(const Store& s) override {
+    auto out = CopyNode(Statement(s).as<StoreObj>());
+    if (Expr g = Guard(s->buffer, s->index); g.defined()) out->guard = And(out->guard, g);
+    return Stmt(out);
+  }
+
+  Expr MutateLoad(const Load& e) override {
+    Expr inner = DefaultExpr(e);
+    Expr g = Guard(e->buffer, e->index);
+    if (!g.defined()) return inner;
+    auto out = CopyNode(inner.as<LoadObj>());
+    out->guard = And(out->guard, g);
+    if (!out->other.defined()) out->other = SafeValue(e->buffer);
+    return Expr(out);
+  }
+
+  Region MutateRegion(const Region& r) override {
+    if (r->buffer->space() != Space::kGlobal || Off()) return r;
+    int64_t lo = 0, hi = 0;
+    for (int d = 0; d < r->buffer->ndim(); ++d) {
+      Expr begin = r->begin[d], extent = r->extent[d].defined() ? r->extent[d] : MakeConst(1);
+      if (AsInt(begin) && IsConst(extent, 1)) continue;  // a constant index is not checked
+      Expr end = Add(begin, Cast(extent, begin.dtype()));
+      if (!analyzer_.Prove(Ge(begin, MakeConst(0, begin.dtype())))) lo |= int64_t(1) << d;
+      if (!analyzer_.Prove(Le(end, Cast(r->buffer->shape[d], end.dtype())))) hi |= int64_t(1) << d;
+    }
+    Expr other = SafeValue(r->buffer);
+    if (lo == 0 && hi == 0) return r;
+    guards_ += __builtin_popcountll(lo) + __builtin_popcountll(hi);
+    auto out = CopyNode(r.get());
+    out->check_lo = lo;
+    out->check_hi = hi;
+    if (other.defined()) out->other = other;
+    return Region(out);
+  }
+
+  // The right operand of `and`, the sides of `if`, are evaluated only under their condition.
+  Expr MutateOp(const Op& e) override {
+    bool is_if = e->op() == OpCode::kIf, is_and = e->op() == OpCode::kAnd;
+    if (!is_if && !is_and) return DefaultExpr(e);
+    auto out = CopyNode(e.get());
+    ffi::Array<Expr> args = {MutateExpr(e->args[0])};
+    size_t mark = analyzer_.Mark();
+    analyzer_.Assume(e->args[0]);
+    args.push_back(MutateExpr(e->args[1]));
+    analyzer_.Leave(mark);
+    if (is_if) {
+      analyzer_.Assume(Not(e->args[0]));
+      args.push_back(MutateExpr(e->args[2]));
+      analyzer_.Leave(mark);
+    }
+    out->args = args;
+    return Expr(out);
+  }
+
+ private:
+  bool Off() const { return func_->options->disable_safe_memory_legalize; }
+
+  template <typename F>
+  Stmt Scoped(const Stmt& s, F enter) {
+    size_t mark = analyzer_.Mark();
+    span_ = s->span;
+    enter();
+    Stmt out = DefaultStmt(s);
+    analyzer_.Leave(mark);
+    return out;
+  }
+  Stmt Statement(const Stmt& s) {
+    span_ = s->span;
+    return DefaultStmt(s);
+  }
+
+  Expr SafeValue(const Buffer& b) {
+    for (size_t i = 0; i < kernel_->safe_buffers.size(); ++i) {
+      if (kernel_->safe_buffers[i]->storage.same_as(b->storage)) return Cast(kernel_->safe_values[i], b->dtype);
+    }
+    return Expr();
+  }
+
+  // The part of 0 ≤ index < shape that is not proven; null: all is.
+  Expr Guard(const Buffer& b, const ffi::Array<Expr>& index) {
+    if (b->space() != Space::kGlobal) {
+      if (b->space() == Space::kShared) Report(b, index);
+      return Expr();
+    }
+    if (Off()) return Expr();
+    Expr guard;
+    for (size_t d = 0; d < index.size(); ++d) {
+      const Expr& i = index[d];
+      if (AsInt(i) || i.dtype().lanes > 1) continue;
+      Expr low = Ge(i, MakeConst(0, i.dtype())), high = Lt(i, Cast(b->shape[d], i.dtype()));
+      if (!analyzer_.Prove(low)) guard = And(guard, low);
+      if (!analyzer_.Prove(high)) guard = And(guard, high);
+    }
+    if (guard.defined()) ++guards_;
+    return guard;
+  }
+
+  void Report(const Buffer& b, const ffi::Array<Expr>& index) {
+    for (size_t d = 0; d < index.size(); ++d) {
+      const Expr& i = index[d];
+      if (i.dtype().lanes > 1) continue;
+      if (analyzer_.Prove(Ge(i, MakeConst(0, i.dtype())), arith::Tier::kEnumerate) &&
+          analyzer_.Prove(Lt(i, Cast(b->shape[d], i.dtype())), arith::Tier::kEnumerate)) {
+        continue;
+      }
+      ctx_->Record("guard-bounds", span_, "index " + std::to_string(d) + " of " + std::string(b->name),
+                   "not proven in range: " + Print(i));
+    }
+  }
+
+  const Func& func_;
+  const Kernel& kernel_;
+  PassContext* ctx_;
+  arith::Analyzer analyzer_;
+  Span span_;
+  int64_t guards_ = 0;
+};
+
+}  // namespace
+
+namespace passes {
+
+Func GuardBounds(Func f, PassContext& ctx) {
+  return MapKernels(f, [&](const Kernel& k) { return Guarder(f, k, &ctx).Run(); });
+}
+
+}  // namespace passes
+}  // namespace tilescale

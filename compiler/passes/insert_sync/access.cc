@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+#include "compiler/passes/insert_sync/access.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "compiler/arith/analyzer.h"
+#include "compiler/ir/text.h"
+#include "compiler/isa/instr.h"
+
+namespace tilescale::sync {
+
+using namespace ir;  // NOLINT
+
+namespace {
+
+constexpr int64_t kMaxPoints = int64_t(1) << 18;  // of one footprint
+
+class InlineBinds : public Mutator {
+ public:
+  explicit InlineBinds(const std::unordered_map<const VarObj*, Expr>& binds) : binds_(binds) {}
+  Expr MutateVar(const Var& v) override {
+    auto it = binds_.find(v.get());
+    return it == binds_.end() ? Expr(v) : it->second;
+  }
+
+ private:
+  const std::unordered_map<const VarObj*, Expr>& binds_;
+};
+
+}  // namespace
+
+AccessReader::AccessReader(const Kernel& k) : kernel_(k) {}
+
+void AccessReader::DeclareAlloc(const AllocObj* s) {
+  if (!s->buffer.defined() || s->buffer->space() != Space::kShared) return;
+  placed_[s->buffer->storage.get()] = {s->offset, (NumElements(s->buffer) * s->buffer->dtype.bits + 7) / 8};
+}
+
+Expr AccessReader::Inline(const Expr& e) { return InlineBinds(binds_).MutateExpr(e); }
+
+void AccessReader::DeclareBind(const BindObj* s) {
+  if (const auto* slot = s->value.as<SlotObj>()) {
+    auto& counters = slot->out ? waited : acquired;
+    slots_[s->var.get()] = {slot->token.get(), counters[slot->token.get()] - 1 - slot->back};
+    return;
+  }
+  bool pure = true;
+  Walk(s->value, [&](const NodeObj* n) {
+    pure = pure && n->kind != NodeKind::kLoad;
+    return pure;
+  });
+  if (pure) binds_[s->var.get()] = Inline(s->value);
+}
+
+// Owners by enumeration over the thread and the loops; other variables have one value on both sides of a
+// comparison inside one iteration, so they count as zero. A storage's versions are compared by counters.
+std::shared_ptr<Footprint> AccessReader::Enumerate(const Expr& index, int64_t elem_bytes, int64_t count, int64_t bytes) {
+  auto out = std::make_shared<Footprint>();
+  std::vector<std::pair<const VarObj*, int64_t>> ranges;  // variable, extent
+  std::vector<int64_t> begins;
+  int64_t points = 1;
+  bool ok = true;
+  Walk(index, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kLoad) ok = false;
+    if (n->kind != NodeKind::kVar) return ok;
+    const auto* v = static_cast<const VarObj*>(n);
+    for (const auto& [seen, extent] : ranges) {
+      if (seen == v) return ok;
+    }
+    int64_t extent = 1, begin = 0;
+    for (int i = 0; i < 3; ++i) {
+      if (kernel_->thread_vars[i].get() == v) return ok;  // enumerated below
+    }
+    if (auto loop = loops_.find(v); loop != loops_.end()) {
+      auto n_iter = AsInt(loop->second->extent), first = AsInt(loop->second->begin);
+      bool unit = !loop->second->step.defined() || IsConst(loop->second->step, 1);
+      if (n_iter && first && unit) {
+        extent = *n_iter;
+        begin = *first;
+      } else {
+        ok = false;
+      }
+    } else if (slots_.count(v) == 0) {
+      bool block = false;
+      for (const Var& b : kernel_->block_vars) block = block || b.get() == v;
+      if (!block) ok = false;
+    }
+    points *= std::max<int64_t>(1, extent);
+    if (points > kMaxPoints) ok = false;
+    ranges.emplace_back(v, extent);
+    begins.push_back(begin);
+    return ok;
+  });
+  int64_t threads = kernel_->total_threads();
+  if (!ok || points * threads * std::max<int64_t>(1, count * elem_bytes / 16) > kMaxPoints) return out;
+  out->granule = std::gcd<int64_t>(elem_bytes * count, 16);
+  out->granule = std::min<int64_t>(out->granule, 16);
+  out->owner.assign(bytes / out->granule + 1, -1);
+  std::vector<int64_t> at(ranges.size(), 0);
+  int64_t tx = 0, ty = 0, tz = 0;
+  std::function<std::optional<int64_t>(const VarObj*)> value = [&](const VarObj* v) -> std::optional<int64_t> {
+    if (v == kernel_->thread_vars[0].get()) return tx;
+    if (v == kernel_->thread_vars[1].get()) return ty;
+    if (v == kernel_->thread_vars[2].get()) return tz;
+    for (size_t i = 0; i < ranges.size(); ++i) {
+      if (ranges[i].first == v) return at[i] + begins[i];
+    }
+    return std::nullopt;
+  };
+  int64_t wide = kernel_->threads[0] + kernel_->extra_threads;
+  for (int64_t t = 0; t < threads; ++t) {
+    tx = t % wide;
+    ty = t / wide % kernel_->threads[1];
+    tz = t / wide / kernel_->threads[1];
+    std::fill(at.begin(), at.end(), 0);
+    for (int64_t p = 0; p < points; ++p) {
+      auto e = arith::EvaluateInt(index, value);
+      if (!e) return out;
+      int64_t begin = *e * elem_bytes, end = begin + count * elem_bytes;
+      for (int64_t g = begin / out->granule; g < (end + out->granule - 1) / out->granule; ++g) {
+        if (g < 0 || g >= static_cast<int64_t>(out->owner.size())) continue;
+        int32_t& owner = out->owner[g];
+        owner = owner == -1 || owner == t ? static_cast<int32_t>(t) : -2;
+      }
+      for (size_t i = 0; i < at.size(); ++i) {
+        if (++at[i] < ranges[i].second) break;
+        at[i] = 0;
+      }
+    }
+  }
+  out->known = true;
+  return out;
+}
+
+void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool write, bool atomic, bool async,
+                       const Span& span, std::vector<Access>* out) {
+  Space space = b->space();
+  if (space != Space::kShared && space != Space::kGlobal) return;
+  Access a;
+  a.storage = b->storage.get();
+  a.shared = space == Space::kShared;
+  a.write = write;
+  a.atomic = atomic;
+  a.async = async;
+  a.group = commits;
+  a.span = span;
+  if (auto it = placed_.find(a.storage); it != placed_.end()) {
+    a.base = it->second.offset;
+    a.bytes = it->second.bytes;
+  }
+  Expr full = Inline(index);
+  Walk(full, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kVar) {
+      auto it = slots_.find(static_cast<const VarObj*>(n));
+      if (it != slots_.end()) {
+        a.token = it->second.token;
+        a.slot = it->second.counter;
+      }
+    }
+    return true;
+  });
+  // Loops by their extents in order of appearance, so that equal nests have equal keys.
+  std::string loops;
+  VarMap canonical;
+  Walk(full, [&](const NodeObj* n) {
+    if (n->kind != NodeKind::kVar) return true;
+    const auto* v = static_cast<const VarObj*>(n);
+    auto it = loops_.find(v);
+    if (it != loops_.end() && !canonical.count(v)) {
+      loops += " " + Print(it->second->begin) + "+" + Print(it->second->extent);
+      canonical[v] = MakeVar("loop" + std::to_string(canonical.size()));
+    } else if (slots_.count(v) && !canonical.count(v)) {
+      canonical[v] = MakeVar("slot");
+    }
+    return true;
+  });
+  a.key = Print(Substitute(full, canonical)) + loops + " x" + std::to_string(count * b->dtype.bits);
+  if (a.shared) {
+    std::string id = std::string(b->storage->name) + ":" + std::to_string(a.base) + ":" + a.key;
+    auto [it, fresh] = footprints_.emplace(id, nullptr);
+    if (fresh) it->second = Enumerate(full, std::max(1, b->dtype.bits / 8), count, a.bytes);
+    a.footprint = it->second;
+  }
+  out->push_back(std::move(a));
+}
+
+void AccessReader::ReadExpr(const Expr& e, const Span& span, std::vector<Access>* out) {
+  Walk(e, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kLoad) {
+      const auto* load = static_cast<const LoadObj*>(n);
+      if (!load->index.empty()) Add(load->buffer, load->index[0], load->dtype.lanes, false, false, false, span, out);
+    }
+    return true;
+  });
+}
+
+std::vector<Access> AccessReader::Read(const Stmt& s) {
+  std::vector<Access> out;
+  Walk(s, [&](const NodeObj* n) {
+    switch (n->kind) {
+      case NodeKind::kFor:
+        EnterLoop(static_cast<const ForObj*>(n));
+        return true;
+      case NodeKind::kBind:
+        ReadExpr(static_cast<const BindObj*>(n)->value, s->span, &out);
+        DeclareBind(static_cast<const BindObj*>(n));
+        return false;
+      case NodeKind::kAlloc:
+        DeclareAlloc(static_cast<const AllocObj*>(n));
+        return true;
+      case NodeKind::kStore: {
+        const auto* store = static_cast<const StoreObj*>(n);
+        ReadExpr(store->value, store->span, &out);
+        ReadExpr(store->guard, store->span, &out);
+        if (!store->index.empty()) {
+          ReadExpr(store->index[0], store->span, &out);
+          Add(store->buffer, store->index[0], store->value.dtype().lanes, true, false, false, store->span, &out);
+        }
+        return false;
+      }
+      case NodeKind::kCall: {
+        const auto* call = static_cast<const CallObj*>(n);
+        for (const Expr& a : call->args) ReadExpr(a, call->span, &out);
+        for (const Effect& effect : isa::EffectsOf(call)) {
+          const Region& r = effect.region;
+          int64_t count = r->extent.empty() ? 1 : AsInt(r->extent[0]).value_or(1);
+          Add(r->buffer, r->begin[0], count, effect.mode != ir::Mode::kRead, effect.mode == ir::Mode::kAtomic,
+              effect.done == Done::kCpAsync, call->span, &out);
+        }
+        return false;
+      }
+      case NodeKind::kLoad: {
+        const auto* load = static_cast<const LoadObj*>(n);
+        if (!load->index.empty()) Add(load->buffer, load->index[0], load->dtype.lanes, false, false, false, s->span, &out);
+        return true;
+      }
+      default:
+        return true;
+    }
+  });
+  return out;
+}
+
+Conflict Compare(const Access& a, const Access& b) {
+  if (!a.write && !b.write) return Conflict::kNone;
+  if (a.atomic && b.atomic) return Conflict::kNone;
+  if (a.shared != b.shared) return Conflict::kNone;
+  if (a.storage != b.storage) {
+    if (!a.shared) return Conflict::kNone;  // parameters do not alias
+    bool apart = a.base + a.bytes <= b.base || b.base + b.bytes <= a.base;
+    return apart ? Conflict::kNone : Conflict::kBlock;
+  }
+  if (a.token != nullptr && a.token == b.token) {
+    int64_t depth = a.token->depth, distance = a.slot - b.slot;
+    if ((distance % depth + depth) % depth != 0) return Conflict::kNone;
+  }
+  bool may_skip_key = !a.atomic && !b.atomic;
+  if (a.key == b.key && may_skip_key && !a.shared) return Conflict::kNone;
+  if (!a.shared || a.footprint == nullptr || b.footprint == nullptr || !a.footprint->known || !b.footprint->known) {
+    return Conflict::kBlock;
+  }
+  // Bytes that two different threads touch.
+  int64_t g = std::min(a.footprint->granule, b.footprint->granule);
+  size_t n = std::min(a.footprint->owner.size() * a.footprint->granule, b.footprint->owner.size() * b.footprint->granule) / g;
+  Conflict worst = Conflict::kNone;
+  for (size_t i = 0; i < n; ++i) {
+    int32_t x = a.footprint->owner[i * g / a.footprint->granule], y = b.footprint->owner[i * g / b.footprint->granule];
+    if (x == -1 || y == -1) continue;
+    if (x == y && x >= 0) continue;
+    if (x < 0 || y < 0 || x / 32 != y / 32) return Conflict::kBlock;
+    worst = Conflict::kWarp;
+  }
+  return worst;
+}
+
+}  // namespace tilescale::sync

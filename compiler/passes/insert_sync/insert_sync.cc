@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: MIT
+// InsertSync (passes.h). Walks a kernel in program order with the accesses that no barrier has ordered yet;
+// a statement that conflicts with one of them gets the cheapest barrier right before it, which is also
+// the latest place: greedy is minimal on straight code. Loops are walked as often as their slots go round, so
+// that conflicts between iterations are seen. cp.async tokens become commits and waits; slots become
+// counters.
+#include <map>
+#include <set>
+
+#include "compiler/ir/diag.h"
+#include "compiler/ir/text.h"
+#include "compiler/isa/instr.h"
+#include "compiler/passes/insert_sync/access.h"
+#include "compiler/passes/insert_sync/tokens.h"
+#include "support/diagnostics.h"
+
+namespace tilescale {
+
+using namespace ir;  // NOLINT
+
+namespace sync {
+namespace {
+
+struct Barrier {
+  Conflict kind = Conflict::kNone;
+  Access first, second;  // why
+};
+
+class Walker {
+ public:
+  Walker(const Kernel& k, bool user_orders) : kernel_(k), reader_(k), user_orders_(user_orders) {
+    threads_ = k->total_threads();
+  }
+
+  void Run() { Visit(kernel_->body); }
+  const std::map<const StmtObj*, Barrier>& barriers() const { return barriers_; }
+
+ private:
+  static bool HasSync(const Stmt& s) {
+    bool found = false;
+    Walk(s, [&](const NodeObj* n) {
+      if (n->kind == NodeKind::kTokenOp || n->kind == NodeKind::kGroup) found = true;
+      if (n->kind == NodeKind::kCall) {
+        const auto* call = static_cast<const CallObj*>(n);
+        const isa::Instr& row = isa::Get(Str(call->instr));
+        found = found || row.convergent || row.sync != isa::SyncKind::kNone;
+      }
+      return !found;
+    });
+    return found;
+  }
+
+  // Does control depend on the thread? Variables bound from thread variables, and loads, do.
+  bool Uniform(const Expr& e) {
+    bool uniform = true;
+    Walk(e, [&](const NodeObj* n) {
+      if (n->kind == NodeKind::kLoad) {
+        const auto* load = static_cast<const LoadObj*>(n);
+        uniform = uniform && load->buffer->space() == Space::kVar && !divergent_cells_.count(load->buffer->storage.get());
+      }
+      if (n->kind == NodeKind::kVar) uniform = uniform && !divergent_.count(static_cast<const VarObj*>(n));
+      if (n->kind == NodeKind::kOp) {
+        OpCode op = static_cast<const OpObj*>(n)->op();
+        uniform = uniform && op != OpCode::kLaneId && op != OpCode::kWarpId;
+      }
+      return uniform;
+    });
+    for (const Var& t : kernel_->thread_vars) {
+      Walk(e, [&](const NodeObj* n) {
+        uniform = uniform && n != t.get();
+        return uniform;
+      });
+    }
+    return uniform;
+  }
+
+  void Visit(const Stmt& s) {
+    if (!s.defined()) return;
+    switch (s.kind()) {
+      case NodeKind::kSeq:
+        for (const Stmt& x : s.as<SeqObj>()->stmts) Visit(x);
+        return;
+      case NodeKind::kAlloc:
+        reader_.DeclareAlloc(s.as<AllocObj>());
+        return;
+      case NodeKind::kBind:
+        if (!Uniform(s.as<BindObj>()->value)) divergent_.insert(s.as<BindObj>()->var.get());
+        Unit(s);
+        return;
+      case NodeKind::kFor:
+        return VisitFor(s.as<ForObj>(), s);
+      case NodeKind::kWhile: {
+        const auto* w = s.as<WhileObj>();
+        for (int round = 0; round < 2; ++round) {
+          Visit(w->head);
+          Visit(w->body);
+        }
+        Visit(w->head);
+        return;
+      }
+      case NodeKind::kIf:
+        return VisitIf(s.as<IfObj>(), s);
+      case NodeKind::kGroup: {
+        const auto* g = s.as<GroupObj>();
+        std::vector<Access> outer = pending_;
+        int64_t threads = threads_;
+        threads_ = g->count;
+        group_ = g;
+        Visit(g->body);
+        group_ = nullptr;
+        threads_ = threads;
+        pending_.insert(pending_.end(), outer.begin(), outer.end());
+        return;
+      }
+      case NodeKind::kTokenOp:
+        return VisitToken(s.as<TokenOpObj>());
+      case NodeKind::kCall:
+        return VisitCall(s.as<CallObj>(), s);
+      case NodeKind::kStore: {
+        const auto* store = s.as<StoreObj>();
+        if (store->buffer->space() == Space::kVar && (!Uniform(store->value) || divergent_depth_ > 0)) {
+          divergent_cells_.insert(store->buffer->storage.get());
+        }
+        Unit(s);
+        return;
+      }
+      default:
+        Unit(s);
+    }
+  }
+
+  // The loops of one thread's points: no barrier can stand inside, and none is needed.
+  static bool IsNest(const Stmt& s) { return !HasSync(s); }
+
+  void VisitFor(const ForObj* loop, const Stmt& s) {
+    reader_.EnterLoop(loop);
+    bool nest = IsNest(loop->body) && loop->loop() != ForKind::kSerial;
+    if (nest || !Uniform(loop->extent) || !Uniform(loop->begin)) {
+      Unit(s);
+      return;
+    }
+    auto trips = AsInt(loop->extent);
+    int64_t rounds = 2;
+    Walk(loop->body, [&](const NodeObj* n) {
+      if (n->kind == NodeKind::kTokenOp) {
+        rounds = std::max(rounds, static_cast<const TokenOpObj*>(n)->token->depth + 1);
+      }
+      return true;
+    });
+    if (trips) rounds = std::min(rounds, *trips);
+    for (int64_t i = 0; i < rounds; ++i) Visit(loop->body);
+  }
+
+  void VisitIf(const IfObj* branch, const Stmt& s) {
+    if (!Uniform(branch->cond)) {
+      if (!HasSync(branch->then_case) && (!branch->else_case.defined() || !HasSync(branch->else_case))) {
+        Unit(s);
+        return;
+      }
+      ++divergent_depth_;
+    }
+    auto counters = reader_.acquired;
+    std::vector<Access> before = pending_;
+    Unit(MakeBind(MakeVar("cond", branch->cond.dtype()), branch->cond, s->span));
+    Visit(branch->then_case);
+    std::vector<Access> then_state = pending_;
+    pending_ = before;
+    Visit(branch->else_case);
+    pending_.insert(pending_.end(), then_state.begin(), then_state.end());
+    if (!Uniform(branch->cond)) --divergent_depth_;
+  }
+
+  void VisitToken(const TokenOpObj* op) {
+    const TokenObj* token = op->token.get();
+    switch (op->verb()) {
+      case TokenVerb::kAcquire:
+        ++reader_.acquired[token];
+        return;
+      case TokenVerb::kCommit:
+        ++reader_.commits;
+        return;
+      case TokenVerb::kWait:
+        ++reader_.waited[token];
+        if (token->done() == Done::kCpAsync) Completed(reader_.commits - op->pending);
+        return;
+      case TokenVerb::kAwait:
+        if (token->done() == Done::kCpAsync) Completed(reader_.commits - op->pending);
+        return;
+      default:
+        return;
+    }
+  }
+
+  // The issuing thread has observed the groups before `commit`.
+  void Completed(int64_t commit) {
+    for (Access& a : pending_) {
+      if (a.async && a.group < commit) a.async = false;
+    }
+  }
+
+  void VisitCall(const CallObj* call, const Stmt& s) {
+    const isa::Instr& row = isa::Get(Str(call->instr));
+    switch (row.sync) {
+      case isa::SyncKind::kCtaBarrier:
+        Clear();
+        return;
+      case isa::SyncKind::kNamedBarrier: {
+        auto count = call->args.size() > 1 ? AsInt(call->args[1]) : std::nullopt;
+        if (count && *count >= threads_) Clear();
+        return;
+      }
+      case isa::SyncKind::kAsyncCommit:
+        ++reader_.commits;
+        return;
+      case isa::SyncKind::kAsyncWait:
+        Completed(reader_.commits - AsInt(call->args[0]).value_or(0));
+        return;
+      default:
+        Unit(s);
+    }
+  }
+
+  void Clear() {
+    std::vector<Access> left;
+    for (Access& a : pending_) {
+      if (a.async) left.push_back(std::move(a));
+    }
+    pending_ = std::move(left);
+  }
+
+  // A statement as a whole: ordered after what it conflicts with.
+  void Unit(const Stmt& s) {
+    std::vector<Access> mine = reader_.Read(s);
+    if (mine.empty()) return;
+    Barrier need;
+    for (const Access& b : mine) {
+      for (const Access& a : pending_) {
+        Conflict c = sync::Compare(a, b);
+        if (c == Conflict::kNone) continue;
+        if (a.async && !b.async && !user_orders_) {
+          RaiseAt(b.span, "InternalError", "an asynchronous copy is used before it is waited for");
+        }
+        if (c == Conflict::kBlock || need.kind == Conflict::kNone) {
+          if (need.kind != Conflict::kBlock) need = {c, a, b};
+        }
+      }
+    }
+    if (need.kind != Conflict::kNone && !user_orders_) {
+      Barrier& at = barriers_[s.get()];
+      if (at.kind != Conflict::kBlock) at = need;
+      if (at.kind == Conflict::kBlock) {
+        Clear();
+      } else {
+        ClearWarp(mine);
+      }
+    } else if (auto it = barriers_.find(s.get()); it != barriers_.end() && it->second.kind == Conflict::kBlock) {
+      Clear();
+    }
+    for (Access& b : mine) Remember(std::move(b));
+  }
+
+  // A warp barrier orders what lanes of one warp did.
+  void ClearWarp(const std::vector<Access>& mine) {
+    std::vector<Access> left;
+    for (Access& a : pending_) {
+      bool covered = false;
+      for (const Access& b : mine) covered = covered || sync::Compare(a, b) == Conflict::kWarp;
+      if (!covered) left.push_back(std::move(a));
+    }
+    pending_ = std::move(left);
+  }
+
+  void Remember(Access b) {
+    for (const Access& a : pending_) {
+      if (a.storage == b.storage && a.key == b.key && a.write == b.write && a.slot == b.slot && a.async == b.async &&
+          a.atomic == b.atomic && a.group == b.group) {
+        return;
+      }
+    }
+    pending_.push_back(std::move(b));
+  }
+
+  const Kernel& kernel_;
+  AccessReader reader_;
+  bool user_orders_;
+  std::vector<Access> pending_;
+  std::map<const StmtObj*, Barrier> barriers_;
+  std::set<const VarObj*> divergent_;
+  std::set<const StorageObj*> divergent_cells_;
+  int divergent_depth_ = 0;
+  int64_t threads_ = 0;
+  const GroupObj* group_ = nullptr;
+};
+
+// Puts the barriers in front of their statements.
+class Inserter : public Mutator {
+ public:
+  Inserter(const Kernel& k, const std::map<const StmtObj*, Barrier>& barriers, PassContext* ctx)
+      : barriers_(barriers), ctx_(ctx) {
+    all_ = threads_ = k->total_threads();
+  }
+
+  Stmt MutateStmt(const Stmt& s) override {
+    if (!s.defined()) return s;
+    auto it = barriers_.find(s.get());
+    Stmt out = Mutator::MutateStmt(s);
+    if (it == barriers_.end()) return out;
+    return MakeSeq({Make(it->second, s->span), out});
+  }
+  Stmt MutateGroup(const Group& g) override {
+    int64_t outer = threads_;
+    threads_ = g->count;
+    ++group_;
+    Stmt out = DefaultStmt(g);
+    threads_ = outer;
+    return out;
+  }
+
+ private:
+  Stmt Make(const Barrier& b, const Span& span) {
+    bool warp = b.kind == Conflict::kWarp;
+    std::string what = warp ? "warp barrier" : threads_ == all_ ? "block barrier" : "barrier of the group";
+    auto line = [](const Span& s) { return s.defined() ? "line " + std::to_string(s->line) : std::string("compiler"); };
+    ctx_->Record("insert-sync", span, "memory " + std::string(b.first.storage->name),
+                 what + " between " + line(b.first.span) + (b.first.write ? " (write)" : " (read)") + " and " +
+                     line(b.second.span) + (b.second.write ? " (write)" : " (read)"));
+    if (warp) return MakeCall("warp.sync", {MakeConst(0xffffffff, UInt(32))}, span);
+    if (threads_ == all_) return MakeCall("bar.cta", {}, span);
+    return MakeCall("bar.sync", {MakeConst(group_), MakeConst(threads_)}, span);
+  }
+
+  const std::map<const StmtObj*, Barrier>& barriers_;
+  PassContext* ctx_;
+  int64_t threads_ = 0, all_ = 0;
+  int group_ = 0;
+};
+
+}  // namespace
+}  // namespace sync
+
+namespace passes {
+
+Func InsertSync(Func f, PassContext& ctx) {
+  return MapKernels(f, [&](const Kernel& k) {
+    sync::Walker walker(k, f->options->disable_thread_storage_sync);
+    walker.Run();
+    auto out = CopyNode(k.get());
+    out->body = sync::Inserter(k, walker.barriers(), &ctx).MutateStmt(k->body);
+    return sync::LowerTokens(Kernel(out));
+  });
+}
+
+}  // namespace passes
+}  // namespace tilescale

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// Stores of one value by many threads, and cells that belong to a point of a nest.
+#include "compiler/ir/build.h"
+#include "compiler/ir/visit.h"
+#include "compiler/passes/normalise.h"
+#include "compiler/passes/thread_uniform.h"
+
+namespace tilescale::passes {
+
+using namespace ir;  // NOLINT
+
+namespace {
+
+// -- cells
+// -----------------------------------------------------------------------------------------------
+
+// Storages of cells that a nest's body always writes before it reads them. Straight-line code
+// decides: a write inside a branch or loop is not certain, a read anywhere counts.
+class FirstAccess {
+ public:
+  explicit FirstAccess(const Stmt& body) { Visit(body, true); }
+  bool WrittenFirst(const StorageObj* s) const { return written_.count(s) != 0; }
+  const std::unordered_set<const StorageObj*>& declared() const { return declared_; }
+  const std::vector<Buffer>& cells() const { return cells_; }
+
+ private:
+  void Reads(const NodeObj* n) {
+    Walk(n, [&](const NodeObj* x) {
+      const StorageObj* s = nullptr;
+      if (x->kind == NodeKind::kLoad) s = static_cast<const LoadObj*>(x)->buffer->storage.get();
+      if (x->kind == NodeKind::kRegion) s = static_cast<const RegionObj*>(x)->buffer->storage.get();
+      if (s != nullptr && written_.count(s) == 0) read_.insert(s);
+      return true;
+    });
+  }
+  void Visit(const Stmt& stmt, bool certain) {
+    if (!stmt.defined()) return;
+    switch (stmt.kind()) {
+      case NodeKind::kSeq:
+        for (const Stmt& s : stmt.as<SeqObj>()->stmts) Visit(s, certain);
+        return;
+      case NodeKind::kAlloc:
+        declared_.insert(stmt.as<AllocObj>()->buffer->storage.get());
+        if (stmt.as<AllocObj>()->init.defined()) Reads(stmt.as<AllocObj>()->init.get());
+        return;
+      case NodeKind::kStore: {
+        const auto* store = stmt.as<StoreObj>();
+        for (const Expr& i : store->index) Reads(i.get());
+        Reads(store->value.get());
+        if (store->guard.defined()) Reads(store->guard.get());
+        const StorageObj* s = store->buffer->storage.get();
+        if (s->space() != Space::kVar) return;
+        if (seen_.insert(s).second) cells_.push_back(store->buffer);
+        if (certain && read_.count(s) == 0) written_.insert(s);
+        return;
+      }
+      case NodeKind::kIf: {
+        const auto* branch = stmt.as<IfObj>();
+        Reads(branch->cond.get());
+        VisitArms(branch, certain);
+        return;
+      }
+      case NodeKind::kFor: {
+        const auto* loop = stmt.as<ForObj>();
+        Reads(loop->begin.get());
+        Reads(loop->extent.get());
+        Visit(loop->body, certain && AsInt(loop->extent).value_or(0) > 0);
+        return;
+      }
+      case NodeKind::kWhile: {
+        const auto* loop = stmt.as<WhileObj>();
+        Visit(loop->head, certain);
+        Reads(loop->cond.get());
+        Visit(loop->body, false);
+        return;
+      }
+      default:
+        Reads(stmt.get());
+    }
+  }
+
+  // A cell that both arms write is written.
+  void VisitArms(const IfObj* branch, bool certain) {
+    auto before = written_;
+    Visit(branch->then_case, certain);
+    auto after_then = std::exchange(written_, before);
+    Visit(branch->else_case, certain);
+    std::unordered_set<const StorageObj*> both;
+    for (const StorageObj* s : written_) {
+      if (after_then.count(s) != 0) both.insert(s);
+    }
+    written_ = std::move(both);
+  }
+
+  std::unordered_set<const StorageObj*> read_, written_, declared_, seen_;
+  std::vector<Buffer> cells_;
+};
+
+class BufferReplacer : public Mutator {
+ public:
+  explicit BufferReplacer(std::unordered_map<const BufferObj*, Buffer> map)
+      : map_(std::move(map)) {}
+  Buffer MutateBuffer(const Buffer& b) override {
+    auto it = map_.find(b.get());
+    return it == map_.end() ? b : it->second;
+  }
+
+ private:
+  std::unordered_map<const BufferObj*, Buffer> map_;
+};
+
+class CellPrivatiser : public Mutator {
+ public:
+  Stmt MutateParallel(const Parallel& s) override {
+    FirstAccess access(s->body);
+    std::unordered_map<const BufferObj*, Buffer> own;
+    std::vector<Stmt> body;
+    for (const Buffer& cell : access.cells()) {
+      const StorageObj* storage = cell->storage.get();
+      if (access.declared().count(storage) != 0 || !access.WrittenFirst(storage)) continue;
+      auto copy = CopyNode(cell.get());
+      copy->storage = Storage(CopyNode(storage));
+      auto alloc = ffi::make_object<AllocObj>();
+      alloc->span = s->span;
+      alloc->buffer = Buffer(copy);
+      own[cell.get()] = alloc->buffer;
+      body.push_back(Stmt(alloc));
+    }
+    if (own.empty()) return s;
+    body.push_back(BufferReplacer(own)(s->body));
+    auto copy = CopyNode(s.get());
+    copy->body = MakeSeq(body);
+    return Stmt(copy);
+  }
+};
+
+// -- stores
+// ----------------------------------------------------------------------------------------------
+
+class Elector : public Mutator {
+ public:
+  explicit Elector(const Kernel& kernel) : kernel_(kernel), uniformity_(kernel) {}
+
+  Stmt MutateParallel(const Parallel& s) override { return s; }
+  Stmt MutateGroup(const Group& s) override {
+    int64_t outer = std::exchange(first_, s->first);
+    Stmt out = DefaultStmt(s);
+    first_ = outer;
+    return out;
+  }
+  Stmt MutateStore(const Store& s) override {
+    bool memory = s->buffer->space() == Space::kGlobal || s->buffer->space() == Space::kShared;
+    if (!memory || kernel_->user_threads() == 1 || !uniformity_.IsReachedByAll(s.get())) return s;
+    bool uniform = uniformity_.IsUniform(s->value);
+    for (const Expr& i : s->index) uniform = uniform && uniformity_.IsUniform(i);
+    if (!uniform) return s;
+    Expr mine = Eq(LinearThread(kernel_.get()), MakeConst(first_));
+    auto store = CopyNode(s.get());
+    store->label = "";
+    auto out = CopyNode(MakeIf(mine, MakeSeq({Stmt(store)}), s->span).as<IfObj>());
+    out->label = s->label;
+    return Stmt(out);
+  }
+
+ private:
+  const Kernel& kernel_;
+  Uniformity uniformity_;
+  int64_t first_ = 0;  // of the group
+};
+
+}  // namespace
+
+Stmt PrivatiseCells(const Stmt& body) {
+  return CellPrivatiser()(body);
+}
+
+Stmt ElectStores(const Kernel& kernel, const Stmt& body) {
+  auto copy = CopyNode(kernel.get());
+  copy->body = body;
+  Kernel current(copy);
+  return Elector(current)(body);
+}
+
+}  // namespace tilescale::passes

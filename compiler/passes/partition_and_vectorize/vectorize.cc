@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: MIT
+// Vector accesses. A loop over v becomes loops over w and k, v = V·w + k: an access is a run if its index
+// is linear in k with coefficient 1 and, at k = 0, a multiple of the access's width, and its guard does not
+// depend on k. Runs become one vector access; everything else stays scalar in the loop over k.
+#include <algorithm>
+
+#include "compiler/passes/partition_and_vectorize/partition.h"
+#include "support/diagnostics.h"
+
+namespace tilescale::partition {
+
+using namespace ir;  // NOLINT
+
+namespace {
+
+constexpr int kMaxVectorBits = 128;  // simulator.md §1: no access is wider
+
+bool Uses(const Expr& e, const Var& v) {
+  bool uses = false;
+  Walk(e, [&](const NodeObj* n) {
+    uses = uses || n == v.get();
+    return !uses;
+  });
+  return uses;
+}
+
+bool IsMemory(const Buffer& b) { return b->space() == Space::kGlobal || b->space() == Space::kShared; }
+
+class Vectorizer {
+ public:
+  Vectorizer(const Var& v, int64_t extent, std::vector<Stmt> body, bool aligned,
+             arith::Analyzer* analyzer, const Span& span)
+      : v_(v), extent_(extent), body_(std::move(body)), aligned_(aligned), analyzer_(analyzer), span_(span) {
+    for (const Stmt& s : body_) {
+      if (const auto* bind = s.as<BindObj>()) body_vars_.push_back(bind->var);
+      if (const auto* call = s.as<CallObj>()) {
+        for (const Expr& r : call->results) {
+          if (r.kind() == NodeKind::kVar) body_vars_.push_back(r.as_or_throw<Var>());
+        }
+      }
+    }
+  }
+
+  std::vector<Stmt> Run(int64_t max_width) {
+    int64_t width = ChooseWidth(max_width);
+    if (width == 1) return Scalar();
+    w_ = MakeVar(std::string(v_->name) + "_o");
+    k_ = MakeVar(std::string(v_->name) + "_i");
+    width_ = width;
+    size_t mark = analyzer_->Mark();
+    analyzer_->Bind(w_, arith::Interval{0, extent_ / width - 1});
+    analyzer_->Bind(k_, arith::Interval{0, width - 1});
+    std::vector<Stmt> body = Vectors();
+    analyzer_->Leave(mark);
+    if (extent_ == width) {
+      Stmt seq = Substitute(MakeSeq(body), VarMap{{w_.get(), MakeConst(0)}});
+      return StmtsOf(seq);
+    }
+    return {MakeFor(w_, MakeConst(extent_ / width), MakeSeq(body), span_, ForKind::kUnroll)};
+  }
+
+ private:
+  std::vector<Stmt> Scalar() {
+    Stmt body = MakeSeq(body_);
+    if (extent_ == 1) return StmtsOf(Substitute(body, VarMap{{v_.get(), MakeConst(0)}}));
+    return {MakeFor(v_, MakeConst(extent_), body, span_, ForKind::kUnroll)};
+  }
+
+  // The index at v = V·w + k, simplified.
+  Expr Split(const Expr& e, int64_t width, const Var& w, const Var& k) {
+    if (!e.defined()) return e;
+    Expr at = Add(Mul(w, width), k);
+    return analyzer_->Simplify(Substitute(e, VarMap{{v_.get(), at}}));
+  }
+
+  // The widest power of two, at most `limit`, such that b[index] is a run of that width at every w.
+  int64_t RunWidth(const Buffer& b, const Expr& index, const Expr& guard, int64_t limit) {
+    if (b->dtype.bits < 8) return 1;
+    // Without a fact about its base address a tensor is aligned to its elements only.
+    if (b->space() == Space::kGlobal && !aligned_) return 1;
+    for (int64_t width = std::min<int64_t>(limit, kMaxVectorBits / b->dtype.bits); width > 1; width /= 2) {
+      if (extent_ % width == 0 && IsRun(index, guard, width)) return width;
+    }
+    return 1;
+  }
+
+  // A variable that the body computes may depend on v in any way.
+  bool UsesBodyVar(const Expr& e) {
+    for (const Var& v : body_vars_) {
+      if (e.defined() && Uses(e, v)) return true;
+    }
+    return false;
+  }
+
+  bool IsRun(const Expr& index, const Expr& guard, int64_t width) {
+    if (UsesBodyVar(index) || UsesBodyVar(guard)) return false;
+    Var w = MakeVar("w"), k = MakeVar("k");
+    size_t mark = analyzer_->Mark();
+    analyzer_->Bind(w, arith::Interval{0, extent_ / width - 1});
+    analyzer_->Bind(k, arith::Interval{0, width - 1});
+    Expr e = Split(index, width, w, k);
+    auto stride = analyzer_->Stride(e, k);
+    bool run = stride && *stride == 1 &&
+               analyzer_->Divides(width, Substitute(e, VarMap{{k.get(), MakeConst(0)}}));
+    if (run && guard.defined()) run = UniformGuard(Split(guard, width, w, k), k, width).defined();
+    analyzer_->Leave(mark);
+    return run;
+  }
+
+  // The guard without k, if it has one value for all k in 0 … width - 1; else null.
+  Expr UniformGuard(const Expr& g, const Var& k, int64_t width) {
+    if (!Uses(g, k)) return g;
+    const auto* op = g.as<OpObj>();
+    if (op == nullptr || op->args.size() != 2) return Expr();
+    if (op->op() == OpCode::kAnd || op->op() == OpCode::kOr) {
+      Expr a = UniformGuard(op->args[0], k, width), b = UniformGuard(op->args[1], k, width);
+      return a.defined() && b.defined() ? MakeOp(op->op(), {a, b}, g.dtype()) : Expr();
+    }
+    if (!IsInteger(op->args[0].dtype())) return Expr();
+    // x + k < y with x and y multiples of the width is x < y; x + k ≥ y likewise; ≤, > shift y by one.
+    Expr x = op->args[0], y = op->args[1];
+    OpCode code = op->op();
+    if (code == OpCode::kLe || code == OpCode::kGt) y = Add(y, 1);
+    if (code == OpCode::kLe) code = OpCode::kLt;
+    if (code == OpCode::kGt) code = OpCode::kGe;
+    if (code != OpCode::kLt && code != OpCode::kGe) return Expr();
+    auto stride = analyzer_->Stride(x, k);
+    if (!stride || *stride != 1 || Uses(y, k)) return Expr();
+    Expr base = analyzer_->Simplify(Substitute(x, VarMap{{k.get(), MakeConst(0)}}));
+    if (!analyzer_->Divides(width, base) || !analyzer_->Divides(width, y)) return Expr();
+    return analyzer_->Simplify(Compare(code, base, y));
+  }
+
+  // Storages that the body writes: a load of one cannot move before the loop over k.
+  bool Written(const Buffer& b) const {
+    for (const Stmt& s : body_) {
+      bool found = false;
+      Walk(s, [&](const NodeObj* n) {
+        if (n->kind == NodeKind::kStore) {
+          found = found || static_cast<const StoreObj*>(n)->buffer->storage.same_as(b->storage);
+        }
+        found = found || n->kind == NodeKind::kCall;
+        return !found;
+      });
+      if (found) return true;
+    }
+    return false;
+  }
+
+  // Loads that every iteration performs: not below a lazy operand, not inside nested statements.
+  void Unconditional(const Expr& e, const std::function<void(const LoadObj*)>& f) {
+    if (!e.defined()) return;
+    if (const auto* load = e.as<LoadObj>()) {
+      f(load);
+      for (const Expr& i : load->index) Unconditional(i, f);
+      return;
+    }
+    const auto* op = e.as<OpObj>();
+    if (op == nullptr) return;
+    bool lazy = op->op() == OpCode::kAnd || op->op() == OpCode::kOr || op->op() == OpCode::kIf;
+    for (size_t i = 0; i < (lazy ? 1 : op->args.size()); ++i) Unconditional(op->args[i], f);
+  }
+
+  int64_t ChooseWidth(int64_t limit) {
+    int64_t width = 1;
+    for (const Stmt& s : body_) {
+      if (const auto* store = s.as<StoreObj>()) {
+        if (IsMemory(store->buffer)) {
+          width = std::max(width, RunWidth(store->buffer, store->index[0], store->guard, limit));
+        }
+        Unconditional(store->value, [&](const LoadObj* load) { Consider(load, limit, &width); });
+      } else if (const auto* bind = s.as<BindObj>()) {
+        Unconditional(bind->value, [&](const LoadObj* load) { Consider(load, limit, &width); });
+      }
+    }
+    return width;
+  }
+
+  void Consider(const LoadObj* load, int64_t limit, int64_t* width) {
+    if (!IsMemory(load->buffer) || load->dtype.lanes > 1 || Written(load->buffer)) return;
+    *width = std::max(*width, RunWidth(load->buffer, load->index[0], load->guard, limit));
+  }
+
+  // -- emission: k_ and w_ are bound -----------------------------------------------------------------
+
+  Expr At(const Expr& e, int64_t k) {
+    if (!e.defined()) return e;
+    return analyzer_->Simplify(
+        Substitute(e, VarMap{{v_.get(), Add(Mul(w_, width_), MakeConst(k))}}));
+  }
+
+  Expr LaneGuard(const Expr& guard, int64_t width) {
+    if (!guard.defined()) return guard;
+    return UniformGuard(Split(guard, width_, w_, k_), k_, width);
+  }
+
+  // `value` as a vector expression of `width_` lanes, or null: loads that are runs, constants, casts.
+  Expr Vector(const Expr& value) {
+    if (const auto* load = value.as<LoadObj>()) {
+      if (load->dtype.lanes > 1 || load->buffer->dtype.bits < 8) return Expr();
+      if (load->buffer->dtype.bits * width_ > kMaxVectorBits) return Expr();
+      if (load->buffer->space() == Space::kGlobal && !aligned_) return Expr();
+      if (load->buffer->space() == Space::kVar || !IsRun(load->index[0], load->guard, width_)) return Expr();
+      auto out = CopyNode(load);
+      out->dtype = WithLanes(load->dtype, static_cast<int>(width_));
+      out->index = {At(load->index[0], 0)};
+      out->guard = LaneGuard(load->guard, width_);
+      if (load->other.defined()) {
+        if (Uses(load->other, v_)) return Expr();
+        out->other = MakeOp(OpCode::kBroadcast, {load->other}, out->dtype);
+      }
+      return Expr(out);
+    }
+    const auto* op = value.as<OpObj>();
+    if (op == nullptr || op->op() != OpCode::kCast) return Expr();
+    // Conversions of whole vectors: both sides are ≤ 16 bytes.
+    if (op->dtype.bits < 8 || op->dtype.bits * width_ > kMaxVectorBits) return Expr();
+    if (IsBool(op->dtype) || IsBool(op->args[0].dtype())) return Expr();
+    Expr inner = Vector(op->args[0]);
+    if (!inner.defined()) return Expr();
+    return MakeOp(OpCode::kCast, {inner}, WithLanes(op->dtype, static_cast<int>(width_)));
+  }
+
+  std::vector<Stmt> Vectors() {
+    if (body_.size() == 1) {
+      if (const auto* store = body_[0].as<StoreObj>()) {
+        if (Stmt s = WholeStore(store); s.defined()) return {s};
+      }
+    }
+    std::vector<Stmt> before, inside, after;
+    loads_.clear();
+    for (const Stmt& s : body_) {
+      if (const auto* store = s.as<StoreObj>()) {
+        Expr value = Hoist(store->value, &before);
+        int64_t width = IsMemory(store->buffer)
+                            ? RunWidth(store->buffer, store->index[0], store->guard, width_)
+                            : 1;
+        if (width > 1) {
+          Buffer lanes = Lanes(store->buffer, "_v", &before);
+          inside.push_back(MakeStore(lanes, {k_}, Split(value, width_, w_, k_), store->span));
+          for (int64_t q = 0; q < width_; q += width) {
+            auto out = CopyNode(store);
+            out->index = {At(store->index[0], q)};
+            out->guard = ChunkGuard(store->guard, q);
+            out->value = MakeLoad(lanes, {MakeConst(q)}, Expr(), Expr(), static_cast<int>(width));
+            after.push_back(Stmt(out));
+          }
+          continue;
+        }
+        auto out = CopyNode(store);
+        out->value = value;
+        inside.push_back(SplitStmt(Stmt(out)));
+      } else if (const auto* bind = s.as<BindObj>()) {
+        auto out = CopyNode(bind);
+        out->value = Hoist(bind->value, &before);
+        inside.push_back(SplitStmt(Stmt(out)));
+      } else {
+        inside.push_back(SplitStmt(s));
+      }
+    }
+    std::vector<Stmt> out = std::move(before);
+    out.push_back(MakeFor(k_, MakeConst(width_), MakeSeq(inside), span_, ForKind::kUnroll));
+    out.insert(out.end(), after.begin(), after.end());
+    return out;
+  }
+
+  Stmt SplitStmt(const Stmt& s) {
+    return Substitute(s, VarMap{{v_.get(), Add(Mul(w_, width_), k_)}});
+  }
+
+  // A guard that has one value on a chunk of a run: that of its first element.
+  Expr ChunkGuard(const Expr& guard, int64_t q) { return At(guard, q); }
+
+  // One vector statement for the whole body, or null.
+  Stmt WholeStore(const StoreObj* store) {
+    const Buffer& b = store->buffer;
+    if (b->dtype.bits < 8 || b->dtype.bits * width_ > kMaxVectorBits || b->space() == Space::kVar) return Stmt();
+    if (b->space() == Space::kGlobal && !aligned_) return Stmt();
+    if (!IsRun(store->index[0], store->guard, width_)) return Stmt();
+    Expr value = Vector(store->value);
+    if (!value.defined()) return Stmt();
+    Expr guard = LaneGuard(store->guard, width_);
+    auto out = CopyNode(store);
+    out->index = {At(store->index[0], 0)};
+    out->value = value;
+    out->guard = guard;
+    return Stmt(out);
+  }
+
+  Buffer Lanes(const Buffer& like, const char* suffix, std::vector<Stmt>* before) {
+    std::string name = std::string(like->name) + suffix;
+    Buffer b = MakeBuffer(name, like->dtype, {MakeConst(width_)}, MakeStorage(name, Space::kLocal, Root::kAlloc));
+    auto alloc = ffi::make_object<AllocObj>();
+    alloc->buffer = b;
+    alloc->span = span_;
+    before->push_back(Stmt(alloc));
+    return b;
+  }
+
+  // Replaces unconditional run loads of memory by elements of vectors loaded before the loop over k.
+  Expr Hoist(const Expr& e, std::vector<Stmt>* before) {
+    if (const auto* load = e.as<LoadObj>()) {
+      if (!IsMemory(load->buffer) || load->dtype.lanes > 1 || Written(load->buffer)) return e;
+      int64_t width = RunWidth(load->buffer, load->index[0], load->guard, width_);
+      if (width == 1 || (load->other.defined() && Uses(load->other, v_))) return e;
+      for (const auto& [seen, lanes] : loads_) {
+        if (SameExpr(seen, e)) return LaneLoad(lanes);
+      }
+      Buffer lanes = Lanes(load->buffer, "_v", before);
+      for (int64_t q = 0; q < width_; q += width) {
+        auto wide = CopyNode(load);
+        wide->dtype = WithLanes(load->dtype, static_cast<int>(width));
+        wide->index = {At(load->index[0], q)};
+        wide->guard = ChunkGuard(load->guard, q);
+        if (load->other.defined()) wide->other = MakeOp(OpCode::kBroadcast, {load->other}, wide->dtype);
+        before->push_back(MakeStore(lanes, {MakeConst(q)}, Expr(wide), span_));
+      }
+      loads_.emplace_back(e, lanes);
+      return LaneLoad(lanes);
+    }
+    const auto* op = e.as<OpObj>();
+    if (op == nullptr || op->args.empty()) return e;
+    bool lazy = op->op() == OpCode::kAnd || op->op() == OpCode::kOr || op->op() == OpCode::kIf;
+    auto out = CopyNode(op);
+    ffi::Array<Expr> args;
+    for (size_t i = 0; i < op->args.size(); ++i) {
+      args.push_back(lazy && i > 0 ? op->args[i] : Hoist(op->args[i], before));
+    }
+    out->args = args;
+    return Expr(out);
+  }
+
+  // The element of this k; the loop over k is substituted later, so v's remainder names it.
+  Expr LaneLoad(const Buffer& lanes) { return MakeLoad(lanes, {FloorMod(v_, width_)}); }
+
+  Var v_, w_, k_;
+  int64_t extent_, width_ = 1;
+  std::vector<Stmt> body_;
+  std::vector<Var> body_vars_;
+  bool aligned_;
+  arith::Analyzer* analyzer_;
+  Span span_;
+  std::vector<std::pair<Expr, Buffer>> loads_;
+};
+
+// Replaces vector copies global → shared by cp.async.
+Stmt MakeAsync(const Stmt& s) {
+  const auto* store = s.as<StoreObj>();
+  if (store == nullptr || store->buffer->space() != Space::kShared) return s;
+  const auto* load = store->value.as<LoadObj>();
+  if (load == nullptr || load->buffer->space() != Space::kGlobal || load->other.defined()) return s;
+  int bytes = Bytes(load->dtype);
+  if (bytes != 4 && bytes != 8 && bytes != 16) return s;
+  int64_t lanes = load->dtype.lanes;
+  Expr dst = MakeAddr(store->buffer, {store->index[0]}, lanes);
+  Expr src = MakeAddr(load->buffer, {load->index[0]}, lanes);
+  std::string name = "cp_async." + std::to_string(bytes);
+  Stmt call = load->guard.defined() ? MakeCall(name + ".zfill", {dst, src, load->guard}, s.get()->span)
+                                    : MakeCall(name, {dst, src}, s.get()->span);
+  if (!store->guard.defined()) return call;
+  return MakeIf(store->guard, call, s.get()->span);
+}
+
+class AsyncCopies : public Mutator {
+ public:
+  Stmt MutateStore(const Store& s) override { return MakeAsync(s); }
+};
+
+}  // namespace
+
+std::vector<Stmt> VectorizeLoop(const Var& var, int64_t extent, std::vector<Stmt> body, int64_t max_width,
+                                bool async, bool aligned, arith::Analyzer* analyzer, const Span& span) {
+  std::vector<Stmt> out = Vectorizer(var, extent, std::move(body), aligned, analyzer, span).Run(max_width);
+  if (!async) return out;
+  AsyncCopies rewrite;
+  for (Stmt& s : out) s = rewrite(s);
+  return out;
+}
+
+}  // namespace tilescale::partition

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+// PlaceMemory (passes.h): the byte address of every shared buffer and mbarrier. Buffers whose lives do not
+// overlap share bytes; what is used inside a loop that its declaration is outside of lives for the whole
+// loop. First fit over decreasing sizes: deterministic.
+#include <algorithm>
+#include <unordered_map>
+
+#include "compiler/ir/build.h"
+#include "compiler/ir/visit.h"
+#include "compiler/passes/passes.h"
+
+namespace tilescale {
+
+using namespace ir;  // NOLINT
+
+namespace {
+
+struct Life {
+  Buffer buffer;
+  int64_t bytes = 0, align = 16;
+  int first = -1, last = -1;  // statement numbers
+  int declared = 0;
+  int64_t offset = -1;
+  bool pinned = false;  // mbarriers live as long as the kernel
+};
+
+class Lives {
+ public:
+  explicit Lives(const Stmt& body) {
+    Visit(body);
+    for (Life& life : all) {
+      if (life.first < 0) life.first = life.last = life.declared;
+      if (life.pinned) {
+        life.first = 0;
+        life.last = time_;
+      }
+    }
+  }
+  std::vector<Life> all;
+
+ private:
+  struct Loop {
+    int begin;
+    std::vector<size_t> used;  // lives touched inside
+  };
+
+  void Visit(const Stmt& s) {
+    if (!s.defined()) return;
+    ++time_;
+    switch (s.kind()) {
+      case NodeKind::kSeq:
+        for (const Stmt& x : s.as<SeqObj>()->stmts) Visit(x);
+        return;
+      case NodeKind::kAlloc:
+        Declare(s.as<AllocObj>());
+        return;
+      case NodeKind::kFor:
+        Body([&] { Visit(s.as<ForObj>()->body); });
+        return;
+      case NodeKind::kWhile:
+        Body([&] {
+          Visit(s.as<WhileObj>()->head);
+          Touch(s.as<WhileObj>()->cond.get());
+          Visit(s.as<WhileObj>()->body);
+        });
+        return;
+      case NodeKind::kIf:
+        Touch(s.as<IfObj>()->cond.get());
+        Visit(s.as<IfObj>()->then_case);
+        Visit(s.as<IfObj>()->else_case);
+        return;
+      case NodeKind::kGroup:
+        // Groups run side by side: what one touches is live while any runs.
+        Body([&] { Visit(s.as<GroupObj>()->body); });
+        return;
+      default:
+        Touch(s.get());
+    }
+  }
+
+  template <typename F>
+  void Body(F visit) {
+    loops_.push_back({time_, {}});
+    visit();
+    Loop loop = loops_.back();
+    loops_.pop_back();
+    int end = ++time_;
+    for (size_t i : loop.used) {
+      if (all[i].declared >= loop.begin) continue;
+      all[i].first = std::min(all[i].first, loop.begin);
+      all[i].last = std::max(all[i].last, end);
+    }
+  }
+
+  void Declare(const AllocObj* alloc) {
+    if (!alloc->buffer.defined()) return;
+    Space space = alloc->buffer->space();
+    if (space != Space::kShared && space != Space::kMbar) return;
+    Life life;
+    life.buffer = alloc->buffer;
+    int64_t bits = space == Space::kMbar ? 64 : alloc->buffer->dtype.bits;
+    life.bytes = (NumElements(alloc->buffer) * bits + 7) / 8;
+    life.align = std::max<int64_t>(alloc->align, 16);
+    life.declared = time_;
+    life.pinned = space == Space::kMbar;
+    index_[alloc->buffer->storage.get()] = all.size();
+    all.push_back(life);
+  }
+
+  void Touch(const NodeObj* node) {
+    Walk(node, [&](const NodeObj* n) {
+      const StorageObj* s = nullptr;
+      if (n->kind == NodeKind::kLoad) s = static_cast<const LoadObj*>(n)->buffer->storage.get();
+      if (n->kind == NodeKind::kStore) s = static_cast<const StoreObj*>(n)->buffer->storage.get();
+      if (n->kind == NodeKind::kRegion) s = static_cast<const RegionObj*>(n)->buffer->storage.get();
+      auto it = index_.find(s);
+      if (s == nullptr || it == index_.end()) return true;
+      Life& life = all[it->second];
+      life.first = life.first < 0 ? time_ : std::min(life.first, time_);
+      life.last = std::max(life.last, time_);
+      for (Loop& loop : loops_) loop.used.push_back(it->second);
+      return true;
+    });
+  }
+
+  int time_ = 0;
+  std::vector<Loop> loops_;
+  std::unordered_map<const StorageObj*, size_t> index_;
+};
+
+int64_t Place(std::vector<Life>* lives, bool reuse) {
+  std::vector<Life*> order;
+  for (Life& l : *lives) order.push_back(&l);
+  std::stable_sort(order.begin(), order.end(), [](const Life* a, const Life* b) { return a->bytes > b->bytes; });
+  int64_t total = 0;
+  std::vector<Life*> placed;
+  for (Life* l : order) {
+    std::vector<std::pair<int64_t, int64_t>> taken;  // bytes in use while l lives
+    for (Life* p : placed) {
+      bool apart = reuse && (p->last < l->first || l->last < p->first);
+      if (!apart) taken.emplace_back(p->offset, p->offset + p->bytes);
+    }
+    std::sort(taken.begin(), taken.end());
+    int64_t at = 0;
+    for (const auto& [begin, end] : taken) {
+      if (at + l->bytes <= begin) break;
+      at = std::max(at, (end + l->align - 1) / l->align * l->align);
+    }
+    l->offset = at;
+    total = std::max(total, at + l->bytes);
+    placed.push_back(l);
+  }
+  return total;
+}
+
+class WriteOffsets : public Mutator {
+ public:
+  explicit WriteOffsets(const std::vector<Life>& lives) {
+    for (const Life& l : lives) offset_[l.buffer.get()] = l.offset;
+  }
+  Stmt MutateAlloc(const Alloc& s) override {
+    if (!s->buffer.defined()) return s;
+    auto it = offset_.find(s->buffer.get());
+    if (it == offset_.end()) return s;
+    auto out = CopyNode(s.get());
+    out->offset = it->second;
+    return Stmt(out);
+  }
+
+ private:
+  std::unordered_map<const BufferObj*, int64_t> offset_;
+};
+
+}  // namespace
+
+namespace passes {
+
+Func PlaceMemory(Func f, PassContext& ctx) {
+  return MapKernels(f, [&](const Kernel& k) {
+    std::vector<Life> lives = Lives(k->body).all;
+    int64_t total = Place(&lives, !f->options->disable_shared_reuse);
+    for (const Life& l : lives) {
+      ctx.Record("place-memory", k->span, "shared " + std::string(l.buffer->name),
+                 std::to_string(l.bytes) + " bytes at " + std::to_string(l.offset));
+    }
+    auto out = CopyNode(k.get());
+    out->body = WriteOffsets(lives).MutateStmt(k->body);
+    out->shared_bytes = total;
+    return Kernel(out);
+  });
+}
+
+}  // namespace passes
+}  // namespace tilescale

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+// PlanHost (passes.h): the launch program as data. Every symbol of shapes and strides is bound from an
+// argument, every launch fact becomes a condition of the variant.
+#include <map>
+
+#include "compiler/arith/facts.h"
+#include "compiler/ir/diag.h"
+#include "compiler/ir/kernel_params.h"
+#include "compiler/ir/text.h"
+#include "compiler/passes/passes.h"
+#include "support/diagnostics.h"
+
+namespace tilescale {
+
+using namespace ir;  // NOLINT
+using runtime::HostExpr;
+using runtime::HostOp;
+
+namespace {
+
+class HostPlanner {
+ public:
+  HostPlanner(const Func& f, runtime::Artifact* artifact) : func_(f), out_(artifact) {}
+
+  void Params() {
+    for (size_t i = 0; i < func_->params.size(); ++i) {
+      const ir::Param& p = func_->params[i];
+      param_of_[p->param() == ParamKind::kTensor ? static_cast<const NodeObj*>(p->buffer->storage.get())
+                                                 : p->var.get()] = static_cast<int>(i);
+      runtime::Param q;
+      q.name = std::string(p->name);
+      q.kind = p->param() == ParamKind::kTensor   ? runtime::ParamKind::kTensor
+               : p->param() == ParamKind::kScalar ? runtime::ParamKind::kScalar
+                                                  : runtime::ParamKind::kPointer;
+      q.dtype = p->buffer.defined() ? p->buffer->dtype : p->var.dtype();
+      if (q.dtype.code == kTf32Code) q.dtype = Float(32);
+      q.is_output = p->is_out;
+      out_->params.push_back(std::move(q));
+      if (p->is_out) out_->outputs.push_back(static_cast<int32_t>(i));
+    }
+    for (size_t i = 0; i < func_->params.size(); ++i) {
+      if (!func_->params[i]->is_out) BindSymbols(static_cast<int>(i));
+    }
+    for (size_t i = 0; i < func_->params.size(); ++i) {
+      const ir::Param& p = func_->params[i];
+      if (p->param() != ParamKind::kTensor) continue;
+      for (const Expr& e : p->buffer->shape) out_->params[i].shape.push_back(Host(e));
+      for (const Expr& e : p->buffer->strides) out_->params[i].strides.push_back(Host(e));
+    }
+  }
+
+  void HostBody() {
+    for (const Stmt& s : StmtsOf(func_->body)) {
+      if (const auto* bind = s.as<BindObj>()) {
+        AddSymbol(bind->var, Host(bind->value));
+      } else if (const auto* check = s.as<CheckObj>()) {
+        std::string text(check->message);
+        out_->checks.push_back({Host(check->cond), "RuntimeError", text.empty() ? Print(check->cond) : text});
+      }
+    }
+  }
+
+  runtime::Variant Variant() {
+    runtime::Variant v;
+    for (const Stmt& s : StmtsOf(func_->body)) {
+      const auto* alloc = s.as<AllocObj>();
+      if (alloc == nullptr) continue;
+      HostExpr count(1);
+      for (const Expr& e : alloc->buffer->shape) count = count * Host(e);
+      HostExpr bytes = FloorDiv(count * HostExpr(alloc->buffer->dtype.bits) + HostExpr(7), HostExpr(8));
+      v.workspaces.push_back({std::string(alloc->buffer->name), bytes});
+    }
+    MapKernels(func_, [&](const Kernel& k) {
+      v.kernels.push_back(Launch(k));
+      for (const Expr& fact : k->requires_) {
+        runtime::LaunchFact f{Host(fact), Print(fact)};
+        bool known = false;
+        for (const runtime::LaunchFact& g : v.facts) known = known || g.text == f.text;
+        if (!known) v.facts.push_back(std::move(f));
+      }
+      return k;
+    });
+    return v;
+  }
+
+ private:
+  void AddSymbol(const Var& v, HostExpr bind) {
+    symbol_of_[v.get()] = static_cast<int>(out_->symbols.size());
+    out_->symbols.push_back({std::string(v->name), std::move(bind)});
+  }
+
+  // Symbols of one tensor's shape, then strides: a plain variable takes the value, c·v is divided.
+  void BindSymbols(int i) {
+    const ir::Param& p = func_->params[i];
+    if (p->param() != ParamKind::kTensor) return;
+    for (int d = 0; d < p->buffer->ndim(); ++d) Solve(p->buffer->shape[d], HostExpr::Dim(i, d));
+    for (size_t d = 0; d < p->buffer->strides.size(); ++d) {
+      Solve(p->buffer->strides[d], HostExpr::Stride(i, static_cast<int>(d)));
+    }
+  }
+
+  void Solve(const Expr& e, const HostExpr& value) {
+    if (const auto* v = e.as<VarObj>()) {
+      if (!symbol_of_.count(v) && !param_of_.count(v)) AddSymbol(ffi::GetRef<Var>(v), value);
+      return;
+    }
+    arith::LinearForm f = analyzer_.Linear(e);
+    Expr unknown;
+    int64_t factor = 0;
+    HostExpr rest = value - HostExpr(f.constant);
+    for (const auto& [atom, k] : f.terms) {
+      const auto* v = atom.as<VarObj>();
+      if (v == nullptr) return;  // bound elsewhere, or an error when it is used
+      if (symbol_of_.count(v) || param_of_.count(v)) {
+        rest = rest - HostExpr(k) * Host(atom);
+      } else if (unknown.defined()) {
+        return;
+      } else {
+        unknown = atom;
+        factor = k;
+      }
+    }
+    if (unknown.defined() && factor > 0) {
+      AddSymbol(unknown.as_or_throw<Var>(), factor == 1 ? rest : FloorDiv(rest, HostExpr(factor)));
+    }
+  }
+
+  HostExpr Host(const Expr& e) {
+    if (auto c = AsInt(e)) return HostExpr(*c);
+    if (const auto* v = e.as<VarObj>()) {
+      if (auto it = symbol_of_.find(v); it != symbol_of_.end()) return HostExpr::Symbol(it->second);
+      if (auto it = param_of_.find(v); it != param_of_.end()) return HostExpr::Scalar(it->second);
+      RaiseAt(Span(), "CompileError", "`", v->name, "` is in the shape of an output or a launch, but no argument gives its value");
+    }
+    if (const auto* addr = e.as<AddrObj>()) {
+      auto it = param_of_.find(addr->region->buffer->storage.get());
+      TS_CHECK(it != param_of_.end()) << "address of " << addr->region->buffer->name << " on the host";
+      return HostExpr::Address(it->second);
+    }
+    const auto* op = e.as<OpObj>();
+    TS_CHECK(op != nullptr) << "host expression " << Print(e);
+    std::vector<HostExpr> a;
+    for (const Expr& x : op->args) a.push_back(Host(x));
+    switch (op->op()) {
+      case OpCode::kAdd: return HostExpr::Make(HostOp::kAdd, a);
+      case OpCode::kSub: return HostExpr::Make(HostOp::kSub, a);
+      case OpCode::kNeg: return HostExpr(0) - a[0];
+      case OpCode::kMul: return HostExpr::Make(HostOp::kMul, a);
+      case OpCode::kTruncDiv:
+      case OpCode::kFloorDiv: return HostExpr::Make(HostOp::kFloorDiv, a);
+      case OpCode::kTruncMod:
+      case OpCode::kFloorMod: return HostExpr::Make(HostOp::kFloorMod, a);
+      case OpCode::kMin: return HostExpr::Make(HostOp::kMin, a);
+      case OpCode::kMax: return HostExpr::Make(HostOp::kMax, a);
+      case OpCode::kEq: return HostExpr::Make(HostOp::kEq, a);
+      case OpCode::kNe: return HostExpr::Make(HostOp::kNe, a);
+      case OpCode::kLt: return HostExpr::Make(HostOp::kLt, a);
+      case OpCode::kLe: return HostExpr::Make(HostOp::kLe, a);
+      case OpCode::kGt: return HostExpr::Make(HostOp::kLt, {a[1], a[0]});
+      case OpCode::kGe: return HostExpr::Make(HostOp::kLe, {a[1], a[0]});
+      case OpCode::kAnd: return HostExpr::Make(HostOp::kAnd, a);
+      case OpCode::kOr: return HostExpr::Make(HostOp::kOr, a);
+      case OpCode::kNot: return HostExpr::Make(HostOp::kNot, a);
+      case OpCode::kIf:
+      case OpCode::kSelect: return HostExpr::Make(HostOp::kSelect, a);
+      case OpCode::kCast: return a[0];
+      default:
+        RaiseAt(Span(), "CompileError", "`", Print(e), "` cannot be evaluated on the host");
+    }
+  }
+
+  runtime::KernelLaunch Launch(const Kernel& k) {
+    runtime::KernelLaunch launch;
+    launch.entry = std::string(k->name);
+    for (size_t i = 0; i < 3; ++i) {
+      if (i < k->grid.size()) launch.grid[i] = Host(k->grid[i]);
+      launch.block[i] = HostExpr(k->threads[i] + (i == 0 ? k->extra_threads : 0));
+      launch.cluster[i] = HostExpr(i < k->cluster.size() ? k->cluster[i] : 1);
+    }
+    launch.dynamic_shared_bytes = HostExpr(k->shared_bytes);
+    launch.min_blocks = static_cast<int32_t>(std::max<int64_t>(1, k->min_blocks));
+    launch.cooperative = k->cooperative;
+    for (const KernelParam& p : KernelParams(func_, k)) {
+      runtime::KernelArg arg;
+      switch (p.kind) {
+        case KernelParam::Kind::kData:
+          arg.kind = runtime::ArgKind::kTensorData;
+          arg.index = p.index;
+          break;
+        case KernelParam::Kind::kScalar:
+          arg.kind = runtime::ArgKind::kScalarParam;
+          arg.index = p.index;
+          break;
+        case KernelParam::Kind::kWorkspace:
+          arg.kind = runtime::ArgKind::kWorkspace;
+          arg.index = p.index;
+          break;
+        case KernelParam::Kind::kSymbol:
+          arg.kind = runtime::ArgKind::kExpr;
+          arg.value = Host(p.var);
+          arg.dtype = p.var.dtype();
+          break;
+      }
+      launch.args.push_back(std::move(arg));
+    }
+    return launch;
+  }
+
+  const Func& func_;
+  runtime::Artifact* out_;
+  arith::Analyzer analyzer_;
+  std::map<const NodeObj*, int> param_of_, symbol_of_;
+};
+
+}  // namespace
+
+namespace passes {
+
+void PlanHost(const Func& f, PassContext& ctx, runtime::Artifact* artifact) {
+  bool first = artifact->params.empty();
+  runtime::Artifact scratch;
+  runtime::Artifact* out = first ? artifact : &scratch;
+  HostPlanner planner(f, out);
+  planner.Params();
+  planner.HostBody();
+  out->name = std::string(f->name);
+  out->target_kind = target::KindName(ctx.target.kind);
+  out->target_arch = ctx.target.arch->name;
+  artifact->variants.push_back(planner.Variant());
+}
+
+}  // namespace passes
+}  // namespace tilescale

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// SolveLayouts: tile → mapped (passes.h). The solver decides (compiler/layout/solver.h); this pass says
+// what it is asked, and writes its answer: a layout on each declaration and nest, a `convert` op where
+// two uses of a fragment differ.
+#include "compiler/ir/diag.h"
+#include "compiler/passes/solve_layouts/collect.h"
+#include "support/diagnostics.h"
+
+namespace tilescale {
+
+using namespace ir;  // NOLINT
+
+namespace layouts {
+namespace {
+
+// A fragment operand of one statement that is converted for it.
+struct Conversion {
+  Buffer from, to;
+  std::string from_layout, to_layout;
+  bool write;
+};
+
+class Writer : public Mutator {
+ public:
+  Writer(const Problem& problem, const solver::Solution& solution) : problem_(problem), solution_(solution) {
+    for (const solver::Convert& c : solution.converts) {
+      const Source& source = problem.sources[c.op];
+      Buffer b = problem.fragments[c.fragment];
+      auto copy = CopyNode(b.get());
+      copy->name = std::string(b->name) + "_conv";
+      copy->storage = MakeStorage(std::string(b->name) + "_conv", Space::kFrag, Root::kAlloc, b->storage->bits);
+      conversions_[source.stmt.get()].push_back({b, Buffer(copy), c.from.Text(), c.to.Text(), c.write});
+    }
+  }
+
+  Stmt MutateAlloc(const Alloc& s) override {
+    if (!s->buffer.defined()) return s;
+    const Buffer& b = s->buffer;
+    auto out = CopyNode(s.get());
+    if (auto it = problem_.fragment_of.find(b.get()); it != problem_.fragment_of.end()) {
+      out->layout = solution_.fragments[it->second].layout.Text();
+    } else if (auto sh = problem_.shared_of.find(b->storage.get()); sh != problem_.shared_of.end()) {
+      const solver::FamilyOption& option = problem_.program.buffers[sh->second].options[solution_.families[sh->second]];
+      out->layout = std::visit([](const auto& l) { return l.Text(); }, option.layout);
+      out->families = 0;
+      if (option.name.starts_with("swizzle")) out->align = std::max<int64_t>(out->align, 1024);
+    } else {
+      return s;
+    }
+    return Stmt(out);
+  }
+
+  Stmt MutateParallel(const Parallel& s) override {
+    auto it = problem_.nest_of.find(s.get());
+    if (it == problem_.nest_of.end()) return s;
+    auto out = CopyNode(s.get());
+    out->layout = solution_.nests[it->second]->layout.Text();
+    return Converted(s.get(), Stmt(out));
+  }
+
+  Stmt MutateTileOp(const TileOp& s) override {
+    Stmt result = s;
+    auto it = problem_.nest_of.find(s.get());
+    if (it != problem_.nest_of.end()) {
+      auto out = CopyNode(s.get());
+      out->layout = solution_.nests[it->second]->layout.Text();
+      result = Stmt(out);
+    }
+    return Converted(s.get(), result);
+  }
+
+ private:
+  class Rename : public Mutator {
+   public:
+    Rename(const Buffer& from, const Buffer& to) : from_(from), to_(to) {}
+    Buffer MutateBuffer(const Buffer& b) override { return b.same_as(from_) ? to_ : b; }
+
+   private:
+    Buffer from_, to_;
+  };
+
+  // alloc temporary; convert in; statement on the temporary; convert out.
+  Stmt Converted(const StmtObj* key, Stmt s) {
+    auto it = conversions_.find(key);
+    if (it == conversions_.end()) return s;
+    std::vector<Stmt> before, after;
+    for (const Conversion& c : it->second) {
+      auto alloc = ffi::make_object<AllocObj>();
+      alloc->buffer = c.to;
+      alloc->layout = c.write ? c.from_layout : c.to_layout;
+      alloc->span = s->span;
+      before.push_back(Stmt(alloc));
+      Buffer src = c.write ? c.to : c.from, dst = c.write ? c.from : c.to;
+      TileOp convert = MakeTileOp("convert", {FullRegion(src), FullRegion(dst), nullptr}, s->span);
+      auto named = CopyNode(convert.get());
+      named->lowering = "shared";
+      (c.write ? after : before).push_back(Stmt(named));
+      s = Rename(c.from, c.to)(s);
+    }
+    before.push_back(s);
+    before.insert(before.end(), after.begin(), after.end());
+    return MakeSeq(before);
+  }
+
+  const Problem& problem_;
+  const solver::Solution& solution_;
+  std::unordered_map<const StmtObj*, std::vector<Conversion>> conversions_;
+};
+
+void Explain(const Problem& problem, const solver::Solution& solution, PassContext* ctx) {
+  for (size_t i = 0; i < problem.fragments.size(); ++i) {
+    ctx->Record("solve-layouts", Span(), "fragment " + std::string(problem.fragments[i]->name),
+                solution.fragments[i].layout.Text() + "  (" + solution.fragments[i].why + ")");
+  }
+  for (size_t i = 0; i < problem.program.buffers.size(); ++i) {
+    const solver::SharedBuffer& b = problem.program.buffers[i];
+    std::vector<std::string> others;
+    for (const solver::FamilyRecord& r : solution.family_costs[i]) {
+      others.push_back(r.name + ": " + (r.cost >= 0 ? "cost " + std::to_string(r.cost) : r.refusal));
+    }
+    ctx->Record("solve-layouts", Span(), "shared " + b.name, b.options[solution.families[i]].name, others);
+  }
+  for (size_t i = 0; i < problem.program.ops.size(); ++i) {
+    if (!solution.nests[i]) continue;
+    const Source& source = problem.sources[i];
+    ctx->Record("solve-layouts", source.stmt->span,
+                "nest " + std::get<solver::Nest>(problem.program.ops[i]).name,
+                solution.nests[i]->layout.Text() + "  (" + solution.nests[i]->why + ")");
+  }
+  for (const std::string& line : solution.report) ctx->Record("solve-layouts", Span(), "access", line);
+}
+
+Kernel SolveKernel(const Func& f, const Kernel& k, PassContext* ctx) {
+  Problem problem = Collect(f, k, ctx->target);
+  Expected<solver::Solution> solution = solver::Solve(problem.program);
+  if (!solution) RaiseAt(k->span, "CompileError", "Layout infer conflict: ", solution.reason());
+  Explain(problem, *solution, ctx);
+  auto out = CopyNode(k.get());
+  out->body = Writer(problem, *solution)(k->body);
+  return Kernel(out);
+}
+
+}  // namespace
+}  // namespace layouts
+
+namespace passes {
+
+Func SolveLayouts(Func f, PassContext& ctx) {
+  return MapKernels(f, [&](const Kernel& k) { return layouts::SolveKernel(f, k, &ctx); });
+}
+
+}  // namespace passes
+}  // namespace tilescale

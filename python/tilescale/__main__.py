@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+from .cli import main
+
+if __name__ == "__main__":
+    main()

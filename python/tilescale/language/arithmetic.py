@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""Functions that stay Python when all operands are Python, so that shapes and constants fold."""
+
+import functools
+from typing import Any
+
+from .._ffi import builder
+from .buffers import Buffer, Region
+from .expr import Operators, value
+
+
+def _is_python(*values: Any) -> bool:
+    return not any(isinstance(v, (Operators, Region, Buffer)) for v in values)
+
+
+def floordiv(a: Any, b: Any) -> Any:
+    return a // b if _is_python(a, b) else builder.op("floordiv", [value(a), value(b)], None)
+
+
+def floormod(a: Any, b: Any) -> Any:
+    return a % b if _is_python(a, b) else builder.op("floormod", [value(a), value(b)], None)
+
+
+def ceildiv(a: Any, b: Any) -> Any:
+    return -(-a // b) if _is_python(a, b) else builder.op("floordiv", [value(a) + value(b) - 1, value(b)], None)
+
+
+def align_up(x: Any, a: Any) -> Any:
+    return ceildiv(x, a) * a
+
+
+def _extreme(opcode: str, of_numbers: Any, values: tuple[Any, ...]) -> Any:
+    if _is_python(*values):
+        return of_numbers(values)
+    return functools.reduce(lambda a, b: builder.op(opcode, [a, b], None), map(value, values))
+
+
+def maximum(*values: Any) -> Any:
+    return _extreme("max", max, values)
+
+
+def minimum(*values: Any) -> Any:
+    return _extreme("min", min, values)
+
+
+def index_to_coordinates(index: Any, shape: Any) -> list[Any]:
+    """The coordinates of a row-major flat index."""
+    coordinates = []
+    for extent in reversed(shape):
+        coordinates.append(floormod(index, extent))
+        index = floordiv(index, extent)
+    return coordinates[::-1]

@@ -1,0 +1,503 @@
+# SPDX-License-Identifier: MIT
+"""The names of the dialect that need Python of their own: loops, launch, parameters, functions that fold on Python
+numbers. `NAMES` is what the façade serves; everything else is a row of table.txt or a dtype."""
+
+import difflib
+from typing import Any
+
+from .._ffi import builder
+from ..errors import JITNoBuilderError
+from . import alloc, arithmetic, dtypes, expr, frames, functions, layouts, schedule, source, specs, tracer
+from .buffers import Buffer, Cell, Ref, Region
+from .dtypes import dtype
+from .expr import Const, Operators, Var, const, text, value
+from .frames import Loop, PersistentLoop, integer, pairs, plain, range_dims
+from .launch import IndexLoop, Kernel, open_kernel
+from .ops import ROWS, Op, region
+
+# Loops
+
+
+def serial(start: Any, stop: Any = None, step: Any = None, *, annotations: Any = None) -> Loop:
+    return Loop("serial", [range_dims(start, stop, step)], [pairs(annotations)])
+
+
+def unroll(
+    start: Any,
+    stop: Any = None,
+    step: Any = None,
+    *,
+    explicit: bool = False,
+    unroll_factor: int | None = None,
+    annotations: Any = None,
+) -> Loop:
+    if explicit and unroll_factor:
+        raise ValueError("T.unroll's explicit and unroll_factor params are mutually exclusive.")
+    return Loop("unroll", [range_dims(start, stop, step)], [explicit, unroll_factor, pairs(annotations)])
+
+
+def vectorized(start: Any, stop: Any = None, *, annotations: Any = None) -> Loop:
+    return Loop("vector", [range_dims(start, stop)], [pairs(annotations)])
+
+
+def pipelined(
+    start: Any,
+    stop: Any = None,
+    num_stages: int = 0,
+    order: Any = None,
+    stage: Any = None,
+    sync: Any = None,
+    group: Any = None,
+    annotations: Any = None,
+) -> Loop:
+    hints = [num_stages, *(None if not x else plain(x) for x in (order, stage, sync, group))]
+    return Loop("pipelined", [range_dims(start, stop)], [*hints, pairs(annotations)])
+
+
+def parallel(
+    *extents: Any,
+    coalesced_width: int | None = None,
+    loop_layout: Any = None,
+    prefer_async: bool | None = None,
+    annotations: Any = None,
+) -> Loop:
+    hints = [coalesced_width, plain(loop_layout), prefer_async, pairs(annotations)]
+    return Loop("parallel", [range_dims(e) for e in extents], hints, single=len(extents) == 1)
+
+
+def grid(*extents: Any) -> Loop:
+    return Loop("serial", [range_dims(e) for e in extents], single=False)
+
+
+def persistent(
+    domain: Any, wave_size: Any, index: Any, group_size: int = 8, num_stages: int = 0, *, annotations: Any = None
+) -> Loop:
+    return PersistentLoop(domain, wave_size, index, group_size, [pairs(annotations)])
+
+
+def thread_binding(start: Any, stop: Any = None, thread: str = "threadIdx.x", annotations: Any = None) -> IndexLoop:
+    begin, end, _ = range_dims(start, stop)
+    if not isinstance(begin, int) or begin != 0:
+        raise NotImplementedError("T.thread_binding must start at 0")
+    return IndexLoop(thread, end)
+
+
+def launch_thread(tag: Any, extent: Any) -> IndexLoop:
+    return IndexLoop(str(tag), integer(extent))
+
+
+def loop_break() -> None:
+    tracer.current("T.loop_break").jump("break")
+
+
+def thread_return() -> None:
+    tracer.current("T.thread_return").jump("return")
+
+
+# Launch
+
+
+def cluster_kernel(*blocks: Any, cluster_dims: Any, threads: Any = None, prelude: str | None = None) -> Kernel:
+    return Kernel(*blocks, threads=threads, prelude=prelude, cluster_dims=cluster_dims)
+
+
+def cuda_source_code_kernel(*blocks: Any, **options: Any) -> None:
+    tracer.current("T.CUDASourceCodeKernel")
+    raise NotImplementedError("T.CUDASourceCodeKernel is not supported yet")
+
+
+def _of_kernel(method: str) -> Any:
+    def ask(*args: Any) -> Any:
+        return getattr(open_kernel(), method)(*args)
+
+    ask.__name__ = method
+    return ask
+
+
+def ws(*ids: int) -> frames.GroupFrame:
+    return frames.GroupFrame(ids)
+
+
+def attr(node: Any, key: str, value: Any) -> frames.AttributeFrame:
+    return frames.AttributeFrame(key, value)
+
+
+# Parameters and symbols
+
+
+def dynamic(name: str = "n", dtype: Any = "int32") -> Any:
+    """A symbol for an extent or a stride; several for "m, n"."""
+    made = tuple(expr.var(n, dtype, "dynamic") for n in name.replace(",", " ").split())
+    return made[0] if len(made) == 1 else made
+
+
+def constants(names: str, dtype: Any = "int32") -> Any:
+    """`T.const("M N")`: extents of the tensors of a call, Python integers once they are known."""
+    t = tracer.active()
+    if t is None:
+        raise JITNoBuilderError("T.const() can only be used inside @tilelang.jit (eager mode)")
+    made = []
+    for name in names.replace(",", " ").split():
+        if name not in t.constants:
+            t.constants[name] = expr.var(name, dtype, "const")
+            t.const_symbols.append(t.constants[name])
+        made.append(t.constants[name])
+    return made[0] if len(made) == 1 else tuple(made)
+
+
+class _VarAnnotation:
+    """`T.Var`: a symbol when called; as a macro's annotation the older name of `T.Ref`."""
+
+    is_reference = True
+
+    def __call__(self, name: str = "v", dtype: Any = "int32") -> Var:
+        return expr.var(name, dtype)
+
+
+# Atomics: on an element a statement with a result, on a tile an op
+
+
+def _atomic(
+    name: str, dst: Any, new: Any, memory_order: Any, return_prev: bool, use_tma: bool, annotations: Any
+) -> Any:
+    t = tracer.current(f"T.{name}")
+    place = region(dst, name)
+    tiled = (type(place) is Buffer and type(dst) is not Cell) or isinstance(new, (Buffer, Region))
+    if tiled or type(dst) is Region:
+        if return_prev:
+            raise NotImplementedError("return_prev is not supported for tile-region-based atomic operations")
+        source = new if isinstance(new, (Buffer, Region)) else value(new)
+        kind = name.removeprefix("atomic_")
+        return t.tile("atomic", [kind, place, source, memory_order, use_tma, pairs(annotations)])
+    element = dst.load() if type(dst) is Cell else builder.load(place.buffer, [b for b, _ in place.region])
+    args = [element, value(new), memory_order, return_prev]
+    return t.call(name, args, [0] if return_prev else "void")
+
+
+def atomic_add(
+    dst: Any,
+    value: Any,
+    memory_order: str | None = None,
+    return_prev: bool = False,
+    use_tma: bool = False,
+    annotations: Any = None,
+) -> Any:
+    return _atomic("atomic_add", dst, value, memory_order, return_prev, use_tma, annotations)
+
+
+def atomic_max(
+    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, annotations: Any = None
+) -> Any:
+    return _atomic("atomic_max", dst, value, memory_order, return_prev, False, annotations)
+
+
+def atomic_min(
+    dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, annotations: Any = None
+) -> Any:
+    return _atomic("atomic_min", dst, value, memory_order, return_prev, False, annotations)
+
+
+# Checks and options
+
+
+def assume(cond: Any) -> None:
+    if isinstance(cond, Operators) and type(cond._as_value()) is not Const:
+        tracer.current("T.assume").check("assume", cond._as_value(), text(cond))
+    elif not cond:
+        raise ValueError("T.assume of a condition that is false")
+
+
+def device_assert(cond: Any, msg: str = "", no_stack_info: bool = False) -> None:
+    tracer.current("T.device_assert").check("device_assert", value(cond), msg)
+
+
+def annotate_pass_configs(configs: dict[Any, Any]) -> None:
+    t = tracer.active()
+    if t is None:
+        raise JITNoBuilderError("T.annotate_pass_configs() can only be used inside a traced function")
+    t.attributes.setdefault("tilelang_pass_configs", {}).update({str(k): v for k, v in configs.items()})
+
+
+def annotate_compile_flags(flags: Any) -> None:
+    t = tracer.active()
+    if t is None:
+        raise JITNoBuilderError("T.annotate_compile_flags() can only be used inside a traced function")
+    given = flags.split() if isinstance(flags, str) else list(flags)
+    t.attributes.setdefault("tilelang_compile_flags", []).extend(given)
+
+
+def func_attr(attrs: dict[str, Any]) -> None:
+    tracer.current("T.func_attr").attributes.update(attrs)
+
+
+# Casts and constants
+
+_ROUNDINGS = ["", "rn", "rz", "rp", "rm", "rs"]
+
+
+def cast(value: Any, dtype: Any, round: str = "", sat: bool = True, rbits: Any = None) -> Any:
+    if round not in _ROUNDINGS:
+        raise ValueError(f"Invalid round {round!r}. Must be one of: {_ROUNDINGS}")
+    if not isinstance(sat, bool):
+        raise ValueError(f"Invalid sat {sat!r}. Must be True or False.")
+    if round == "rs" and rbits is None:
+        raise ValueError("rbits is required when round='rs' (stochastic rounding)")
+    if round != "rs" and rbits is not None:
+        raise ValueError("rbits is only valid with round='rs' (stochastic rounding)")
+    if not round:
+        return expr.cast(value, dtype)
+    operands = [expr.value(value), sat, *([] if rbits is None else [expr.value(rbits)])]
+    return builder.op(f"cast_{round}", operands, dtypes.dtype(dtype))
+
+
+def typed_cast(dtype: Any, x: Any) -> Any:
+    return expr.cast(x, dtype)
+
+
+def reinterpret(value: Any, dtype: Any) -> Any:
+    """The same bits as another type. The older order of the arguments is taken as well."""
+    if isinstance(value, str) and not isinstance(dtype, str):
+        value, dtype = dtype, value
+    return builder.op("reinterpret", [expr.value(value)], dtypes.dtype(dtype))
+
+
+def infinity(dtype: Any) -> Any:
+    return const(float("inf"), dtype)
+
+
+_LARGEST = {
+    "float64": 1.7976931348623157e308,
+    "float32": 3.4028234663852886e38,
+    "float16": 65504.0,
+    "bfloat16": 3.3895313892515355e38,
+    "float8_e4m3fn": 448.0,
+    "float8_e4m3": 448.0,
+    "float8_e5m2": 57344.0,
+    "custom[tfloat32]": 3.4028234663852886e38,
+}
+
+
+def max_value(dtype: Any) -> Any:
+    d = dtypes.dtype(dtype)
+    if d == "bool":
+        return const(True, d)
+    if d.is_int:
+        return const((1 << (d.bits - (d.code == "int"))) - 1, d)
+    if d not in _LARGEST:
+        raise TypeError(f"T.max_value of {d} is not supported")
+    return const(_LARGEST[d], d)
+
+
+def min_value(dtype: Any) -> Any:
+    d = dtypes.dtype(dtype)
+    if d == "bool":
+        return const(False, d)
+    if d.is_int:
+        return const(0 if d.code == "uint" else -(1 << (d.bits - 1)), d)
+    if d not in _LARGEST:
+        raise TypeError(f"T.min_value of {d} is not supported")
+    return const(-_LARGEST[d], d)
+
+
+def immediate(dtype: Any, value: Any, span: Any = None) -> Any:
+    """`T.IntImm("int32", 3)`."""
+    return const(value, dtype)
+
+
+def evaluate(x: Any) -> None:
+    """A value whose effects, if any, have happened when it was made."""
+
+
+def bind(value: Any, **_: Any) -> Any:
+    return tracer.current("T.bind").bind("v", expr.value(value))
+
+
+def has_let_value(x: Any) -> bool:
+    t = tracer.active()
+    return t is not None and type(x) is Var and t.let(x) is not None
+
+
+def get_let_value(x: Any) -> Any:
+    return tracer.current().let(x) if has_let_value(x) else x
+
+
+def range_pair(begin: Any, end: Any = None) -> tuple[Any, Any]:
+    return (0, begin) if end is None else (begin, end)
+
+
+def tma_gather4_bytes(K_box: int, dtype: Any) -> int:
+    return -(-4 * K_box * dtypes.dtype(dtype).bits // 8)
+
+
+NAMES: dict[str, Any] = {
+    "serial": serial,
+    "Serial": serial,
+    "unroll": unroll,
+    "Unroll": unroll,
+    "vectorized": vectorized,
+    "Vectorized": vectorized,
+    "Pipelined": pipelined,
+    "Parallel": parallel,
+    "parallel": parallel,
+    "grid": grid,
+    "Persistent": persistent,
+    "thread_binding": thread_binding,
+    "launch_thread": launch_thread,
+    "loop_break": loop_break,
+    "thread_return": thread_return,
+    "Kernel": Kernel,
+    "KernelLaunchFrame": Kernel,
+    "ClusterKernel": cluster_kernel,
+    "CUDASourceCodeKernel": cuda_source_code_kernel,
+    "ws": ws,
+    "WarpSpecialize": ws,
+    "ws_op": frames.LabelFrame,
+    "sblock": frames.LabelFrame,
+    "attr": attr,
+    "While": frames.WhileFrame,
+    "prim_func": functions.prim_func,
+    "PrimFunc": functions.PrimFunc,
+    "macro": functions.macro,
+    "inline": functions.macro,
+    "meta_class": schedule.meta_class,
+    "exec_source": source.exec_source,
+    "Ref": Ref,
+    "Var": _VarAnnotation(),
+    "PrimExpr": Operators,
+    "Tensor": specs.TensorAnnotation("Tensor", "global"),
+    "Buffer": specs.TensorAnnotation("Buffer", "global"),
+    "StridedTensor": specs.TensorAnnotation("StridedTensor", "global", strided=True),
+    "FragmentBuffer": specs.TensorAnnotation("FragmentBuffer", "local.fragment"),
+    "SharedBuffer": specs.TensorAnnotation("SharedBuffer", "shared.dyn"),
+    "LocalBuffer": specs.TensorAnnotation("LocalBuffer", "local"),
+    "ptr": specs.PointerAnnotation(),
+    "make_tensor": specs.make_tensor,
+    "dynamic": dynamic,
+    "symbolic": dynamic,
+    "const": constants,
+    "atomic_add": atomic_add,
+    "atomic_max": atomic_max,
+    "atomic_min": atomic_min,
+    "assume": assume,
+    "device_assert": device_assert,
+    "func_attr": func_attr,
+    "annotate_pass_configs": annotate_pass_configs,
+    "annotate_compile_flags": annotate_compile_flags,
+    "floordiv": arithmetic.floordiv,
+    "floormod": arithmetic.floormod,
+    "ceildiv": arithmetic.ceildiv,
+    "cdiv": arithmetic.ceildiv,
+    "align_up": arithmetic.align_up,
+    "max": arithmetic.maximum,
+    "min": arithmetic.minimum,
+    "cast": cast,
+    "Cast": typed_cast,
+    "reinterpret": reinterpret,
+    "infinity": infinity,
+    "max_value": max_value,
+    "min_value": min_value,
+    "IntImm": immediate,
+    "FloatImm": immediate,
+    "evaluate": evaluate,
+    "bind": bind,
+    "index_to_coordinates": arithmetic.index_to_coordinates,
+    "has_let_value": has_let_value,
+    "get_let_value": get_let_value,
+    "Range": range_pair,
+    "tma_gather4_bytes": tma_gather4_bytes,
+    "Layout": layouts.Layout,
+    "Fragment": layouts.Fragment,
+    "GemmWarpPolicy": layouts.GemmWarpPolicy,
+    "dtype": dtype,
+    "AnyDType": dtype,
+    "get_tvm_dtype": dtype,
+    "is_float4": dtypes.is_float4,
+    "is_float4_e2m1fn": dtypes.is_float4_e2m1fn,
+    "is_float4_e2m1_unpacked": dtypes.is_float4_e2m1_unpacked,
+    "annotate_ws_schedule": schedule.annotate_ws_schedule,
+    "WSID": schedule.WS_OP_ID,
+    "allocate": alloc.alloc_buffer,
+    "decl_buffer": alloc.alloc_buffer,
+    "sblock_alloc_buffer": alloc.alloc_buffer,
+    "alloc_tcgen05_instruction_desc": alloc.alloc_tcgen05_instr_desc,
+    "alloc_shared": alloc.alloc_shared,
+    "alloc_fragment": alloc.alloc_fragment,
+    "alloc_local": alloc.alloc_local,
+    "alloc_global": alloc.alloc_global,
+    "alloc_tmem": alloc.alloc_tmem,
+    "alloc_buffer": alloc.alloc_buffer,
+    "alloc_barrier": alloc.alloc_barrier,
+    "alloc_cluster_barrier": alloc.alloc_cluster_barrier,
+    "alloc_var": alloc.alloc_var,
+    "alloc_reducer": alloc.alloc_reducer,
+    "alloc_descriptor": alloc.alloc_descriptor,
+    "alloc_wgmma_desc": alloc.alloc_wgmma_desc,
+    "alloc_tcgen05_smem_desc": alloc.alloc_tcgen05_smem_desc,
+    "alloc_tcgen05_instr_desc": alloc.alloc_tcgen05_instr_desc,
+    "empty": alloc.empty,
+    "reshape": alloc.reshape,
+    "view": alloc.view,
+    "make_tensor_from_addr": alloc.make_tensor_from_addr,
+    "WSOpRef": schedule.WSOpRef,
+    "WSSyncKind": schedule.WSSyncKind,
+    "WSInstr": schedule.WSInstr,
+    "WSSync": schedule.WSSync,
+    "WSRole": schedule.WSRole,
+    "WSPipeline": schedule.WSPipeline,
+    "WSScope": schedule.WSScope,
+    "WSSchedule": schedule.WSSchedule,
+    "BaseTileScheduler": schedule.BaseTileScheduler,
+    "PersistentTileScheduler": schedule.PersistentTileScheduler,
+    "get_thread_binding": _of_kernel("get_thread_binding"),
+    "get_thread_bindings": _of_kernel("get_thread_bindings"),
+    "get_block_binding": _of_kernel("get_block_binding"),
+    "get_block_bindings": _of_kernel("get_block_bindings"),
+    "get_thread_extent": _of_kernel("get_thread_extent"),
+    "get_thread_extents": _of_kernel("get_thread_extents"),
+    "get_block_extent": _of_kernel("get_block_extent"),
+    "get_block_extents": _of_kernel("get_block_extents"),
+}
+
+
+def lookup(name: str) -> Any:
+    """The object behind `T.name`."""
+    if name in NAMES:
+        return NAMES[name]
+    if name in ROWS:
+        return Op(ROWS[name])
+    try:
+        return dtype(name)
+    except TypeError:
+        near = difflib.get_close_matches(name, known_names(), 1)
+    hint = f"; did you mean T.{near[0]}?" if near else ""
+    raise AttributeError(f"T.{name} is not part of the dialect that this version supports{hint}")
+
+
+def known_names() -> list[str]:
+    return sorted({*NAMES, *ROWS, *_COMMON_DTYPES})
+
+
+_COMMON_DTYPES = [
+    "bool",
+    "int4",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint4",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "bfloat16",
+    "tfloat32",
+    "float32",
+    "float64",
+    "float8_e4m3fn",
+    "float8_e4m3",
+    "float8_e5m2",
+    "float8_e8m0fnu",
+    "float4_e2m1fn",
+    "handle",
+]

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "runtime/cuda/driver_api.h"
+#include "runtime/device.h"
+
+#include <memory>
+#include <string>
+
+namespace tilescale::runtime::cuda {
+
+/// One GPU through its primary context, which is the one that torch and every other user of the
+/// CUDA runtime work in: their pointers and streams are valid here.
+class CudaDevice : public Device {
+ public:
+  explicit CudaDevice(int ordinal);
+
+  DLDevice tensor_device() const override { return {kDLCUDA, ordinal_}; }
+  const DeviceProperties& properties() const override { return properties_; }
+  bool has_heap() const override { return false; }
+  bool needs_buffers() const override { return false; }
+
+  std::string CompilerId() override;
+  CompileResult Compile(const CompileRequest& request) override;
+  std::unique_ptr<Module> Load(std::string_view binary) override;
+
+  void* Allocate(size_t bytes, Stream stream) override;
+  void Free(void* address, Stream stream) override;
+  void Copy(void* target, const void* source, size_t bytes, Stream stream) override;
+  void Launch(const LaunchRequest& request) override;
+
+  Stream CreateStream() override;
+  void DestroyStream(Stream stream) override;
+  void Synchronize(Stream stream) override;
+  Event CreateEvent() override;
+  void DestroyEvent(Event event) override;
+  void RecordEvent(Event event, Stream stream) override;
+  void SynchronizeEvent(Event event) override;
+  void WaitEvent(Stream stream, Event event) override;
+  double ElapsedMilliseconds(Event start, Event stop) override;
+
+  Context context() const { return context_; }
+
+ private:
+  std::string ArchFor(std::string_view artifact_arch) const;
+
+  const DriverApi& driver_;
+  int ordinal_;
+  Context context_ = nullptr;
+  DeviceProperties properties_;
+  int capability_ = 0;  // 90 is compute capability 9.0
+};
+
+/// Makes a context current while it lives. The caller's context is almost always this one, and
+/// asking is cheaper than setting.
+class ContextScope {
+ public:
+  explicit ContextScope(Context context) {
+    Context current = nullptr;
+    Check(Driver().CtxGetCurrent(&current), "cuCtxGetCurrent");
+    if (current == context) return;
+    Check(Driver().CtxPushCurrent(context), "cuCtxPushCurrent");
+    pushed_ = true;
+  }
+  ~ContextScope() {
+    Context popped = nullptr;
+    if (pushed_) Driver().CtxPopCurrent(&popped);
+  }
+  ContextScope(const ContextScope&) = delete;
+  ContextScope& operator=(const ContextScope&) = delete;
+
+ private:
+  bool pushed_ = false;
+};
+
+}  // namespace tilescale::runtime::cuda

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+/// The part of the CUDA driver API that we use, declared here so that no CUDA header is needed to
+/// build, and loaded from libcuda at the first use so that none is needed to run without a GPU.
+/// Types and values follow cuda.h; the names of functions are those of the driver without "cu".
+namespace tilescale::runtime::cuda {
+
+using Result = int;
+constexpr Result kSuccess = 0;
+
+using DeviceOrdinal = int;
+using Context = struct ContextHandle*;
+using ModuleRef = struct ModuleHandle*;
+using FunctionRef = struct FunctionHandle*;
+using StreamRef = struct StreamHandle*;
+using EventRef = struct EventHandle*;
+using DevicePointer = uint64_t;
+
+enum DeviceAttribute : int {
+  kMaxThreadsPerBlock = 1,
+  kMultiprocessorCount = 16,
+  kL2CacheSize = 38,
+  kComputeCapabilityMajor = 75,
+  kComputeCapabilityMinor = 76,
+  kMaxSharedMemoryPerBlockOptin = 97,
+};
+
+enum FunctionAttribute : int {
+  kMaxDynamicSharedSizeBytes = 8,
+  kNonPortableClusterSizeAllowed = 14,
+};
+
+enum LaunchAttributeId : int { kCooperative = 2, kClusterDimension = 4 };
+
+struct LaunchAttribute {
+  LaunchAttributeId id;
+  char pad[8 - sizeof(LaunchAttributeId)];
+  union {
+    char bytes[64];
+    int cooperative;
+    struct {
+      unsigned x, y, z;
+    } cluster;
+  } value;
+};
+
+struct LaunchConfig {
+  unsigned grid_x, grid_y, grid_z;
+  unsigned block_x, block_y, block_z;
+  unsigned shared_bytes;
+  StreamRef stream;
+  LaunchAttribute* attributes;
+  unsigned num_attributes;
+};
+
+/// Flags of EventCreate, StreamCreate.
+constexpr unsigned kEventDefault = 0;
+constexpr unsigned kStreamNonBlocking = 1;
+
+struct DriverApi {
+  Result (*Init)(unsigned flags);
+  Result (*DriverGetVersion)(int* version);
+  Result (*GetErrorName)(Result error, const char** text);
+  Result (*GetErrorString)(Result error, const char** text);
+  Result (*DeviceGetCount)(int* count);
+  Result (*DeviceGet)(DeviceOrdinal* device, int ordinal);
+  Result (*DeviceGetName)(char* name, int length, DeviceOrdinal device);
+  Result (*DeviceGetAttribute)(int* value, DeviceAttribute attribute, DeviceOrdinal device);
+  Result (*DeviceTotalMem)(size_t* bytes, DeviceOrdinal device);
+  Result (*DevicePrimaryCtxRetain)(Context* context, DeviceOrdinal device);
+  Result (*CtxGetCurrent)(Context* context);
+  Result (*CtxPushCurrent)(Context context);
+  Result (*CtxPopCurrent)(Context* context);
+  Result (*ModuleLoadData)(ModuleRef* module, const void* image);
+  Result (*ModuleGetFunction)(FunctionRef* function, ModuleRef module, const char* name);
+  Result (*FuncSetAttribute)(FunctionRef function, FunctionAttribute attribute, int value);
+  Result (*LaunchKernel)(FunctionRef function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                         unsigned block_x, unsigned block_y, unsigned block_z,
+                         unsigned shared_bytes, StreamRef stream, void** params, void** extra);
+  Result (*LaunchKernelEx)(const LaunchConfig* config, FunctionRef function, void** params,
+                           void** extra);
+  Result (*MemAllocAsync)(DevicePointer* address, size_t bytes, StreamRef stream);
+  Result (*MemFreeAsync)(DevicePointer address, StreamRef stream);
+  Result (*MemcpyAsync)(DevicePointer target, DevicePointer source, size_t bytes, StreamRef stream);
+  Result (*StreamCreate)(StreamRef* stream, unsigned flags);
+  Result (*StreamDestroy)(StreamRef stream);
+  Result (*StreamSynchronize)(StreamRef stream);
+  Result (*StreamWaitEvent)(StreamRef stream, EventRef event, unsigned flags);
+  Result (*EventCreate)(EventRef* event, unsigned flags);
+  Result (*EventDestroy)(EventRef event);
+  Result (*EventRecord)(EventRef event, StreamRef stream);
+  Result (*EventSynchronize)(EventRef event);
+  Result (*EventElapsedTime)(float* milliseconds, EventRef start, EventRef stop);
+};
+
+/// The loaded and initialised driver. Throws CudaError that names what is missing.
+const DriverApi& Driver();
+
+/// "" if Driver() works, else its message: what `auto` reports when it takes the simulator.
+const std::string& DriverProblem();
+
+/// Number of GPUs; 0 without a driver.
+int DeviceCount();
+
+/// Throws CudaError with the call, the code and the driver's text.
+[[noreturn]] void ThrowCudaError(const char* call, Result code, const std::string& context);
+
+inline void Check(Result code, const char* call) {
+  if (code != kSuccess) [[unlikely]] {
+    ThrowCudaError(call, code, "");
+  }
+}
+
+}  // namespace tilescale::runtime::cuda

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/device.h"
+#include "support/diagnostics.h"
+#include "support/strings.h"
+
+#include <map>
+#include <mutex>
+#include <tuple>
+
+namespace tilescale::runtime {
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::map<std::string, DeviceFactory, std::less<>> factories;
+  std::map<std::tuple<std::string, std::string, int>, std::shared_ptr<Device>> devices;
+};
+
+// Never destroyed: devices are used by objects that outlive static destruction (tensors that Python
+// frees at exit).
+Registry& GetRegistry() {
+  static auto* registry = new Registry;
+  return *registry;
+}
+
+thread_local int current_rank = 0;
+
+}  // namespace
+
+void RegisterDeviceFactory(std::string kind, DeviceFactory factory) {
+  Registry& registry = GetRegistry();
+  const std::lock_guard lock(registry.mutex);
+  registry.factories[std::move(kind)] = std::move(factory);
+}
+
+std::shared_ptr<Device> GetDevice(std::string_view kind, std::string_view arch, int index) {
+  Registry& registry = GetRegistry();
+  const std::lock_guard lock(registry.mutex);
+  const auto factory = registry.factories.find(kind);
+  if (factory == registry.factories.end()) {
+    std::vector<std::string> kinds;
+    for (const auto& [known, unused] : registry.factories) kinds.push_back(known);
+    throw Diag({}, "ValueError") << "there is no device of kind '" << kind
+                                 << "'; expected one of: " << Join(kinds, ", ");
+  }
+  auto& device = registry.devices[{std::string(kind), std::string(arch), index}];
+  if (device == nullptr) device = factory->second(arch, index);
+  return device;
+}
+
+int SetCurrentRank(int rank) {
+  return std::exchange(current_rank, rank);
+}
+
+int CurrentRank() {
+  return current_rank;
+}
+
+}  // namespace tilescale::runtime

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/executable.h"
+#include "support/diagnostics.h"
+
+#include <tvm/ffi/container/array.h>
+#include <tvm/ffi/extra/c_env_api.h>
+
+#include <algorithm>
+
+namespace tilescale::runtime {
+namespace {
+
+namespace ffi = tvm::ffi;
+
+// CUDA's limits on a grid, which the simulator shares: 2^31-1 blocks in x, 65535 in y and z.
+constexpr int64_t kGridLimits[3] = {INT32_MAX, 65535, 65535};
+constexpr int64_t kBlockLimits[3] = {1024, 1024, 64};
+constexpr int64_t kClusterLimits[3] = {16, 16, 16};
+
+Stream CurrentStream(const DLDevice& device) {
+  if (device.device_type == kDLCPU) return nullptr;
+  return TVMFFIEnvGetStream(device.device_type, device.device_id);
+}
+
+// Memory of a launch that a tensor of ours owns.
+struct DeviceAllocator {
+  std::shared_ptr<Device> device;
+
+  void AllocData(DLTensor* tensor) {
+    tensor->data = device->Allocate(ffi::GetDataSize(*tensor), CurrentStream(tensor->device));
+  }
+  void FreeData(DLTensor* tensor) { device->Free(tensor->data, CurrentStream(tensor->device)); }
+};
+
+// Gives workspaces back when the launch is enqueued, or has failed.
+class Workspaces {
+ public:
+  Workspaces(Device& device, Stream stream) : device_(device), stream_(stream) {}
+  ~Workspaces() {
+    for (int i = 0; i < count_; ++i) device_.Free(addresses_[i], stream_);
+  }
+  Workspaces(const Workspaces&) = delete;
+  Workspaces& operator=(const Workspaces&) = delete;
+
+  void Add(size_t bytes) { addresses_[count_++] = device_.Allocate(bytes, stream_); }
+  void* const* addresses() const { return addresses_; }
+
+ private:
+  Device& device_;
+  Stream stream_;
+  int count_ = 0;
+  void* addresses_[kMaxWorkspaces];
+};
+
+// Bytes from the address to the last element that shape and strides reach.
+int64_t Span(const DLTensor& tensor) {
+  int64_t last = 0;
+  int64_t dense = 1;
+  for (int d = tensor.ndim - 1; d >= 0; --d) {
+    const int64_t stride = tensor.strides != nullptr ? tensor.strides[d] : dense;
+    last += (tensor.shape[d] - 1) * stride;
+    dense *= tensor.shape[d];
+  }
+  return ((last + 1) * tensor.dtype.bits * tensor.dtype.lanes + 7) / 8;
+}
+
+// No kernel before `index` gets the same memory, so what this launch allocated is not written yet.
+bool IsFirstUse(const Variant& variant, size_t index, const KernelArg& arg) {
+  for (size_t k = 0; k < index; ++k) {
+    for (const KernelArg& earlier : variant.kernels[k].args) {
+      if (earlier.kind == arg.kind && earlier.index == arg.index) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+ffi::Tensor AllocateTensor(const std::shared_ptr<Device>& device, const int64_t* shape,
+                           int32_t rank, DLDataType dtype, DLDevice where) {
+  const ffi::ShapeView view(shape, rank);
+  if (TVMFFIEnvGetDLPackManagedTensorAllocator() != nullptr) {
+    return ffi::Tensor::FromEnvAlloc(TVMFFIEnvTensorAlloc, view, dtype, where);
+  }
+  return ffi::Tensor::FromNDAlloc(DeviceAllocator{device}, view, dtype, where);
+}
+
+void Executable::Bind(const TVMFFIAny* args, int32_t num_args, CallFrame* frame) {
+  if (!BindArguments(plan_, args, num_args, frame)) {
+    ThrowArgumentError(artifact_, args, num_args);
+  }
+  // Without a tensor among the arguments nothing names the device.
+  if (frame->device.device_id < 0) frame->device.device_id = 0;
+}
+
+int64_t Executable::EvaluateOrThrow(const HostExpr& expr, const CallFrame& frame,
+                                    const char* what) const {
+  int64_t value = 0;
+  if (expr.Evaluate(frame.Values(), &value)) return value;
+  throw Diag({}, "ValueError") << artifact_.name << ": " << what << " "
+                               << expr.ToString(artifact_.Names())
+                               << " divides by zero or exceeds 64 bits for these arguments";
+}
+
+void Executable::CheckConditions(const CallFrame& frame) const {
+  for (const HostCheck& check : artifact_.checks) {
+    if (EvaluateOrThrow(check.condition, frame, "condition") == 0) {
+      throw Diag({}, check.kind) << check.message;
+    }
+  }
+}
+
+int Executable::ChooseVariant(const CallFrame& frame) const {
+  const HostValues values = frame.Values();
+  const size_t last = artifact_.variants.size() - 1;
+  for (size_t i = 0; i < last; ++i) {
+    bool holds = true;
+    for (const LaunchFact& fact : artifact_.variants[i].facts) {
+      int64_t value = 0;
+      // A fact that cannot be evaluated is not known to hold.
+      holds = fact.condition.Evaluate(values, &value) && value != 0;
+      if (!holds) break;
+    }
+    if (holds) return static_cast<int>(i);
+  }
+  return static_cast<int>(last);
+}
+
+void Executable::OutputShape(const Param& param, const CallFrame& frame, int64_t* shape) const {
+  for (size_t d = 0; d < param.shape.size(); ++d) {
+    shape[d] = EvaluateOrThrow(param.shape[d], frame, "extent");
+    if (shape[d] <= 0) {
+      throw Diag({}, "ValueError")
+          << artifact_.name << "." << param.name << ".shape[" << d << "] is " << shape[d]
+          << ": an output needs at least one element in each dimension";
+    }
+  }
+}
+
+std::vector<ffi::Tensor> Executable::AllocateOutputs(DeviceState& state, CallFrame* frame) const {
+  std::vector<ffi::Tensor> outputs;
+  outputs.reserve(artifact_.outputs.size());
+  for (const int32_t index : artifact_.outputs) {
+    const Param& param = artifact_.params[index];
+    int64_t shape[kMaxRank];
+    OutputShape(param, *frame, shape);
+    const auto rank = static_cast<int32_t>(param.shape.size());
+    outputs.push_back(AllocateTensor(state.device, shape, rank, param.dtype, frame->device));
+    const DLTensor* tensor = outputs.back().GetDLTensorPtr();
+    frame->tensors[index] = tensor;
+    frame->addresses[index] =
+        reinterpret_cast<int64_t>(tensor->data) + static_cast<int64_t>(tensor->byte_offset);
+  }
+  return outputs;
+}
+
+Dim3 Executable::EvaluateExtents(const std::array<HostExpr, 3>& extents, const CallFrame& frame,
+                                 const char* what, const int64_t (&limits)[3]) const {
+  int64_t value[3];
+  for (int i = 0; i < 3; ++i) {
+    value[i] =
+        extents[i].IsConst() ? extents[i].const_value() : EvaluateOrThrow(extents[i], frame, what);
+    if (value[i] >= 1 && value[i] <= limits[i]) continue;
+    Diag error({}, "ValueError");
+    error << artifact_.name << ": " << what << " dimension " << "xyz"[i] << " is " << value[i];
+    if (!extents[i].IsConst()) error << " = " << extents[i].ToString(artifact_.Names());
+    error << ", a launch needs 1 to " << limits[i];
+    throw error;
+  }
+  return {static_cast<uint32_t>(value[0]), static_cast<uint32_t>(value[1]),
+          static_cast<uint32_t>(value[2])};
+}
+
+std::vector<BufferArg> Executable::DescribeBuffers(const LoadedVariant& loaded, size_t index,
+                                                   const CallFrame& frame,
+                                                   void* const* workspaces) const {
+  std::vector<BufferArg> buffers;
+  const std::vector<KernelArg>& args = loaded.variant.kernels[index].args;
+  for (size_t i = 0; i < args.size(); ++i) {
+    const KernelArg& arg = args[i];
+    if (arg.kind != ArgKind::kTensorData && arg.kind != ArgKind::kWorkspace) continue;
+    BufferArg& buffer = buffers.emplace_back();
+    buffer.arg = static_cast<int32_t>(i);
+    if (arg.kind == ArgKind::kWorkspace) {
+      const Workspace& workspace = loaded.variant.workspaces[arg.index];
+      buffer.name = workspace.name.c_str();
+      buffer.address = workspaces[arg.index];
+      buffer.bytes = EvaluateOrThrow(workspace.bytes, frame, "workspace");
+      buffer.dtype = {kDLUInt, 8, 1};
+      buffer.fresh = IsFirstUse(loaded.variant, index, arg);
+      continue;
+    }
+    const Param& param = artifact_.params[arg.index];
+    buffer.name = param.name.c_str();
+    buffer.address = reinterpret_cast<void*>(frame.addresses[arg.index]);
+    buffer.bytes = -1;
+    buffer.dtype = param.dtype;
+    buffer.fresh = param.is_output && IsFirstUse(loaded.variant, index, arg);
+    if (const DLTensor* tensor = frame.tensors[arg.index]) {
+      buffer.bytes = Span(*tensor);
+      buffer.ndim = tensor->ndim;
+      buffer.shape = tensor->shape;
+    }
+  }
+  return buffers;
+}
+
+void Executable::LaunchKernel(DeviceState& state, const LoadedVariant& loaded, size_t index,
+                              const CallFrame& frame, void* const* workspaces,
+                              Stream stream) const {
+  const KernelLaunch& kernel = loaded.variant.kernels[index];
+  void* args[kMaxKernelArgs];
+  int64_t values[kMaxKernelArgs];
+  const auto num_args = static_cast<int32_t>(kernel.args.size());
+  for (int32_t i = 0; i < num_args; ++i) {
+    const KernelArg& arg = kernel.args[i];
+    switch (arg.kind) {
+      case ArgKind::kTensorData:
+        args[i] = const_cast<int64_t*>(&frame.addresses[arg.index]);
+        break;
+      case ArgKind::kScalarParam:
+        args[i] = const_cast<int64_t*>(&frame.scalars[arg.index]);
+        break;
+      case ArgKind::kExpr: {
+        const int64_t value = EvaluateOrThrow(arg.value, frame, "argument");
+        if (!EncodeInteger(arg.dtype, value, &values[i])) {
+          throw Diag({}, "ValueError")
+              << artifact_.name << ": " << arg.value.ToString(artifact_.Names()) << " = " << value
+              << " does not fit " << DTypeName(arg.dtype);
+        }
+        args[i] = &values[i];
+        break;
+      }
+      case ArgKind::kWorkspace:
+        args[i] = const_cast<void**>(&workspaces[arg.index]);
+        break;
+    }
+  }
+  std::vector<BufferArg> buffers;
+  if (state.device->needs_buffers()) buffers = DescribeBuffers(loaded, index, frame, workspaces);
+  LaunchRequest request;
+  request.name = artifact_.name.c_str();
+  request.function = loaded.functions[index];
+  request.grid = EvaluateExtents(kernel.grid, frame, "grid", kGridLimits);
+  request.block = EvaluateExtents(kernel.block, frame, "block", kBlockLimits);
+  request.cluster = EvaluateExtents(kernel.cluster, frame, "cluster", kClusterLimits);
+  request.dynamic_shared_bytes =
+      static_cast<uint32_t>(EvaluateOrThrow(kernel.dynamic_shared_bytes, frame, "shared memory"));
+  request.cooperative = kernel.cooperative;
+  request.uses_heap = artifact_.uses_heap;
+  request.args = args;
+  request.num_args = num_args;
+  request.buffers = buffers.data();
+  request.num_buffers = static_cast<int32_t>(buffers.size());
+  request.stream = stream;
+  state.device->Launch(request);
+}
+
+void Executable::Launch(DeviceState& state, const LoadedVariant& loaded,
+                        const CallFrame& frame) const {
+  const Stream stream = CurrentStream(frame.device);
+  Workspaces workspaces(*state.device, stream);
+  for (const Workspace& workspace : loaded.variant.workspaces) {
+    const int64_t bytes = EvaluateOrThrow(workspace.bytes, frame, "workspace");
+    workspaces.Add(static_cast<size_t>(std::max<int64_t>(bytes, 0)));
+  }
+  for (size_t i = 0; i < loaded.functions.size(); ++i) {
+    LaunchKernel(state, loaded, i, frame, workspaces.addresses(), stream);
+  }
+}
+
+int Executable::SelectVariant(const TVMFFIAny* args, int32_t num_args) {
+  CallFrame frame;
+  Bind(args, num_args, &frame);
+  // Outputs stand for themselves with address 0: what an allocator returns is aligned.
+  std::vector<std::array<int64_t, kMaxRank>> shapes(artifact_.outputs.size());
+  std::vector<DLTensor> stand_ins(artifact_.outputs.size());
+  for (size_t i = 0; i < stand_ins.size(); ++i) {
+    const Param& param = artifact_.params[artifact_.outputs[i]];
+    OutputShape(param, frame, shapes[i].data());
+    stand_ins[i] = {nullptr,
+                    frame.device,
+                    static_cast<int32_t>(param.shape.size()),
+                    param.dtype,
+                    shapes[i].data(),
+                    nullptr,
+                    0};
+    frame.tensors[artifact_.outputs[i]] = &stand_ins[i];
+  }
+  return ChooseVariant(frame);
+}
+
+void Executable::RunVariant(DeviceState& state, const CallFrame& frame) {
+  if (!artifact_.checks.empty()) CheckConditions(frame);
+  const int variant = ChooseVariant(frame);
+  const LoadedVariant* loaded = state.variants[variant].load(std::memory_order_acquire);
+  if (loaded == nullptr) loaded = &LoadSlow(state, variant);
+  Launch(state, *loaded, frame);
+  launches_[variant].fetch_add(1, std::memory_order_relaxed);
+}
+
+void Executable::Call(const TVMFFIAny* args, int32_t num_args, ffi::Any* result) {
+  CallFrame frame;
+  Bind(args, num_args, &frame);
+  const bool physical = plan_.device_type == kDLCUDA;
+  DeviceState& state = StateOf(physical ? frame.device.device_id : CurrentRank());
+  if (artifact_.uses_heap && !state.device->has_heap()) {
+    throw Diag({}, "RuntimeError")
+        << artifact_.name << " uses remote operators, but rank " << CurrentRank()
+        << " has no symmetric heap" << Help("make one for all ranks before the launch");
+  }
+  if (artifact_.outputs.empty()) return RunVariant(state, frame);
+  std::vector<ffi::Tensor> outputs = AllocateOutputs(state, &frame);
+  RunVariant(state, frame);
+  if (outputs.size() == 1) {
+    *result = std::move(outputs[0]);
+  } else {
+    *result = ffi::Array<ffi::Tensor>(outputs.begin(), outputs.end());
+  }
+}
+
+}  // namespace tilescale::runtime

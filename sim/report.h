@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Reports: what they say, and how a code position becomes the user's line.
+#pragma once
+
+#include "sim/core.h"
+#include "sim/machine.h"
+#include "sim/shadow.h"
+
+#include <string>
+
+namespace tilescale::sim {
+
+// Ends the run with a report. In a fiber it never returns to it; in the scheduler it throws Stop.
+struct Stop {};
+[[noreturn]] void Fail(Report report);
+
+enum class RaceReason : u8 { kUnordered, kNoProxyFence };
+Report RaceReport(const Access& old, u32 lane, const Access& now, Fiber& f, const u8* p,
+                  RaceReason reason);
+// A race that is found without a pair of cells: an engine used past its time.
+Report EngineReport(Fiber& f, const std::string& text, const u8* p);
+Report BoundsReport(const u8* p, u64 bytes, u8 flags, Fiber& f);
+Report RankReport(long rank, Fiber& f);
+Report AlignmentReport(const u8* p, u64 bytes, u64 alignment, Fiber& f);
+Report DeadlockReport(const std::string& text);
+// Deferred: the missing write may come later and unordered, and then the race is the fault.
+void NoteUnwritten(Fiber& f, const u8* p);
+
+struct Place {
+  std::string text;    // "C[129]"
+  std::string detail;  // "float, global memory of rank 0" or "shared memory of CTA (0,0,0), rank 0"
+  std::string buffer, space;
+  long index = 0;
+  int rank = -1;
+};
+Place PlaceOf(const u8* p);
+
+// "rank 0 CTA (1,0,0) warp 2 lane 3"
+std::string NameOf(const Fiber& f);
+std::string CtaName(const Cta& c);
+
+struct Line {
+  std::string file;
+  int line = 0;
+  std::string text() const;  // "gemm.py:13", or "an unknown line"
+};
+// The first frame of the inline chain at this code position that is not of our headers.
+Line LineOf(u32 site);
+
+}  // namespace tilescale::sim

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""Compiled kernels on the simulator: calls, outputs, frameworks, the call path of eager functions."""
+
+import numpy as np
+import pytest
+import tilescale
+import tilescale.language as T
+import torch
+
+SIM = {"kind": "sim", "arch": "sm_80"}
+
+
+def make_scale(n, factor, dtype="float32"):
+    @T.prim_func
+    def scale(A: T.Tensor((n,), dtype), B: T.Tensor((n,), dtype)):
+        with T.Kernel(T.ceildiv(n, 128), threads=128) as bx:
+            for i in T.Parallel(128):
+                B[bx * 128 + i] = A[bx * 128 + i] * factor
+
+    return scale
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    return tilescale.compile(make_scale(1000, 3), out_idx=[-1], target=SIM)
+
+
+def data(n=1000):
+    return np.random.default_rng().standard_normal(n).astype(np.float32)
+
+
+def test_numpy(kernel):
+    a = data()
+    b = kernel(a)
+    assert type(b) is np.ndarray
+    np.testing.assert_array_equal(b, a * np.float32(3))
+
+
+def test_torch(kernel):
+    a = torch.randn(1000)
+    b = kernel(a)
+    assert type(b) is torch.Tensor
+    assert torch.equal(b, a * 3)
+
+
+def test_keywords(kernel):
+    a = data()
+    np.testing.assert_array_equal(kernel(A=a), kernel(a))
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'X'"):
+        kernel(a, X=1)
+    with pytest.raises(TypeError, match="missing a required argument: 'A'"):
+        kernel(B=a)
+
+
+def test_wrong_count(kernel):
+    with pytest.raises(ValueError) as info:
+        kernel(data(), data())
+    assert str(info.value) == "Kernel expected 1 inputs, but 2 are provided."
+
+
+def test_in_place():
+    kernel = tilescale.compile(make_scale(256, 2), target=SIM)
+    a, b = data(256), np.full(256, np.nan, np.float32)
+    assert kernel(a, b) == []
+    np.testing.assert_array_equal(b, a * np.float32(2))
+
+
+def test_text(kernel, capsys, tmp_path):
+    assert "ts::" in kernel.get_kernel_source()
+    kernel.show_source()
+    assert capsys.readouterr().out.strip() == kernel.kernel_source.strip()
+    kernel.export_sources(str(tmp_path / "k.cu"))
+    assert (tmp_path / "k.cu").read_text() == kernel.get_kernel_source()
+    with pytest.raises(NotImplementedError) as info:
+        kernel.get_host_source()
+    assert str(info.value).startswith("no host code is generated: the launch record is data")
+    assert isinstance(kernel.explain(), str)
+    assert "scale" in str(kernel.artifact.text())
+
+
+def test_parameters(kernel):
+    assert [repr(p) for p in kernel.params] == ["A: float32[1000]", "B: float32[1000]"]
+    assert [p.is_output for p in kernel.params] == [False, True]
+    assert kernel.out_idx == [1]
+    assert kernel.target.text == "sim sm_80"
+
+
+def test_equal_calls_give_one_kernel():
+    func = make_scale(64, 2)
+    a = tilescale.compile(func, target=SIM)
+    assert tilescale.compile(func, target=SIM) is a
+    assert tilescale.compile(func, target=SIM, pass_configs={"tl.disable_safe_memory_legalize": True}) is not a
+    assert tilescale.compile(a) is a
+
+
+def test_eager():
+    @tilescale.jit(target=SIM)
+    def add(A, B, bias: float = 0.5):
+        N = T.const("N")
+        A: T.Tensor[[N], T.float32]
+        B: T.Tensor[[N], T.float32]
+        C = T.empty((N,), T.float32)
+        with T.Kernel(T.ceildiv(N, 64), threads=64) as bx:
+            for i in T.Parallel(64):
+                C[bx * 64 + i] = A[bx * 64 + i] + B[bx * 64 + i] + bias
+        return C
+
+    for n in (100, 64, 100, 7):
+        a, b = data(n), data(n)
+        np.testing.assert_allclose(add(a, b), a + b + 0.5, rtol=1e-6)
+        np.testing.assert_allclose(add(a, b, 2.0), a + b + 2, rtol=1e-6)
+        np.testing.assert_allclose(add(A=a, B=b, bias=1.0), a + b + 1, rtol=1e-6)
+    assert len(add._traced) == 9
+
+
+def test_eager_with_dtype_argument():
+    @tilescale.jit(target=SIM)
+    def convert(A: T.Tensor((64,), "float32"), out=T.float16):
+        C = T.empty((64,), out)
+        with T.Kernel(1, threads=64):
+            for i in T.Parallel(64):
+                C[i] = out(A[i])
+        return C
+
+    a = data(64)
+    assert convert(a).dtype == np.float16
+    assert convert(a, T.float64).dtype == np.float64
+    assert convert(a, T.float64).dtype == np.float64
+
+
+def test_dynamic_extent():
+    n = T.dynamic("n")
+    kernel = tilescale.compile(make_scale(n, 2), out_idx=-1, target=SIM)
+    for size in (1, 128, 777):
+        a = data(size)
+        np.testing.assert_array_equal(kernel(a), a * np.float32(2))
+
+
+def test_profiler(kernel):
+    profiler = kernel.get_profiler()
+    profiler.assert_allclose(lambda a: a * 3)
+    with pytest.raises(AssertionError, match="elements differ"):
+        profiler.assert_allclose(lambda a: a * 4)
+    assert profiler.do_bench(n_warmup=1, n_repeat=2) > 0
+
+
+def test_par_compile():
+    kernels = tilescale.par_compile([make_scale(64, k) for k in (2, 3)], target=SIM, out_idx=-1)
+    a = data(64)
+    for k, kernel in zip((2, 3), kernels, strict=True):
+        np.testing.assert_array_equal(kernel(a), a * np.float32(k))
+
+
+def test_autotune():
+    tried = []
+
+    @tilescale.autotune(configs=[{"block": 32}, {"block": 64}], warmup=1, rep=1)
+    @tilescale.jit(target=SIM, out_idx=-1)
+    def factory(n, block=16):
+        tried.append(block)
+
+        @T.prim_func
+        def main(A: T.Tensor((n,), "float32"), B: T.Tensor((n,), "float32")):
+            with T.Kernel(T.ceildiv(n, block), threads=block) as bx:
+                for i in T.Parallel(block):
+                    B[bx * block + i] = A[bx * block + i] + 1
+
+        return main
+
+    a = data(100)
+    np.testing.assert_array_equal(factory(100)(a), a + np.float32(1))
+    assert sorted(set(tried)) == [32, 64]
+
+
+def test_unknown_pass_config_names_the_key():
+    with pytest.raises(tilescale.CompileError, match=r"tl\.nonsense"):
+        tilescale.compile(make_scale(64, 2), target=SIM, pass_configs={"tl.nonsense": 1})

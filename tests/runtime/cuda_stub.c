@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// A driver without a GPU: prints what it is asked, so that the calls of runtime/cuda can be tested on any machine.
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+  unsigned grid[3], block[3], shared;
+  void* stream;
+  struct {
+    int id;
+    char pad[4];
+    union {
+      char bytes[64];
+      unsigned words[3];
+    } value;
+  }* attributes;
+  unsigned num_attributes;
+} Config;
+
+static void* current;
+
+static int option(const char* name, int otherwise) {
+  const char* text = getenv(name);
+  return text ? atoi(text) : otherwise;
+}
+
+int cuInit(unsigned flags) { return option("STUB_INIT", 0); }
+int cuDriverGetVersion(int* version) { return *version = option("STUB_VERSION", 13000), 0; }
+int cuGetErrorName(int error, const char** text) { return *text = "STUB_ERROR", 0; }
+int cuGetErrorString(int error, const char** text) { return *text = "planned", 0; }
+int cuDeviceGetCount(int* count) { return *count = option("STUB_DEVICES", 1), 0; }
+int cuDeviceGet(int* device, int ordinal) { return *device = ordinal, 0; }
+int cuDeviceGetName(char* name, int length, int device) { return strcpy(name, "stub"), 0; }
+int cuDeviceGetAttribute(int* value, int attribute, int device) {
+  switch (attribute) {
+    case 75: return *value = 8, 0;
+    case 76: return *value = 9, 0;
+    case 97: return *value = 101376, 0;
+    case 1: return *value = 1024, 0;
+    default: return *value = 1, 0;
+  }
+}
+int cuDeviceTotalMem_v2(size_t* bytes, int device) { return *bytes = 1u << 30, 0; }
+int cuDevicePrimaryCtxRetain(void** context, int device) { return *context = (void*)0x11, 0; }
+int cuCtxGetCurrent(void** context) { return *context = current, 0; }
+int cuCtxPushCurrent_v2(void* context) { return current = context, 0; }
+int cuCtxPopCurrent_v2(void** context) { return *context = current, current = 0, 0; }
+int cuModuleLoadData(void** module, const void* image) {
+  printf("load %.4s in context %p\n", (const char*)image + 1, current);
+  return *module = (void*)0x22, 0;
+}
+int cuModuleGetFunction(void** function, void* module, const char* name) {
+  return *function = (void*)0x33, strcmp(name, "nowhere") ? 0 : 500;
+}
+int cuFuncSetAttribute(void* function, int attribute, int value) {
+  return printf("attribute %d = %d\n", attribute, value), 0;
+}
+static int launched(const char* call, const unsigned* grid, const unsigned* block, unsigned shared, void** args) {
+  printf("%s grid %u,%u,%u block %u,%u,%u shared %u args %p %d in context %p\n", call, grid[0], grid[1], grid[2],
+         block[0], block[1], block[2], shared, *(void**)args[0], *(int*)args[1], current);
+  return option("STUB_LAUNCH", 0);
+}
+int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+                   unsigned shared, void* stream, void** args, void** extra) {
+  const unsigned grid[] = {gx, gy, gz}, block[] = {bx, by, bz};
+  return launched("plain", grid, block, shared, args);
+}
+int cuLaunchKernelEx(const Config* config, void* function, void** args, void** extra) {
+  for (unsigned i = 0; i < config->num_attributes; ++i) {
+    const unsigned* words = config->attributes[i].value.words;
+    printf("launch attribute %d: %u,%u,%u\n", config->attributes[i].id, words[0], words[1], words[2]);
+  }
+  return launched("extended", config->grid, config->block, config->shared, args);
+}
+int cuMemAllocAsync(void** address, size_t bytes, void* stream) {
+  printf("allocate %zu\n", bytes);
+  return *address = aligned_alloc(256, (bytes + 255) / 256 * 256), 0;
+}
+int cuMemFreeAsync(void* address, void* stream) { return printf("free\n"), free(address), 0; }
+int cuMemcpyAsync(void* target, void* source, size_t bytes, void* stream) { return memcpy(target, source, bytes), 0; }
+int cuStreamCreate(void** stream, unsigned flags) { return *stream = (void*)0x44, 0; }
+int cuStreamDestroy_v2(void* stream) { return 0; }
+int cuStreamSynchronize(void* stream) { return 0; }
+int cuStreamWaitEvent(void* stream, void* event, unsigned flags) { return 0; }
+int cuEventCreate(void** event, unsigned flags) { return *event = (void*)0x55, 0; }
+int cuEventDestroy_v2(void* event) { return printf("destroy event\n"), 0; }
+int cuEventRecord(void* event, void* stream) { return printf("record on %p\n", stream), 0; }
+int cuEventSynchronize(void* event) { return 0; }
+int cuEventElapsedTime(float* milliseconds, void* start, void* stop) { return *milliseconds = 1.5f, 0; }

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""What runtime/cuda asks of the driver, checked against a stand-in for it; and its errors."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+PROGRAM = """
+import sys
+from tilescale import _ffi
+from tests.runtime.artifact_bytes import *
+function = lambda name: _ffi.function("runtime." + name)
+function("set_include_folder")("device")
+source = '#include <tilescale/kernel.cuh>\\nextern "C" __global__ void k(float* p, int n) { p[0] = n; }'
+def artifact(arch="sm_80", entry="k", **options):
+    kernel = Kernel(entry, [(DATA, 0), (SCALAR, 1)], grid=(scalar(1), 2, 1), **options)
+    params = [Param("p", "float32", kind="pointer"), Param("n", "int32", kind="scalar")]
+    return Artifact("k", ("cuda", arch), params, [Variant(source, [kernel])])
+def call(*args, **options):
+    try:
+        return function("executable")(artifact(**options).to_bytes(), None).entry()(*args)
+    except Exception as error:
+        print(type(error).__name__, error, sep=": ")
+"""
+
+
+@pytest.fixture(scope="module")
+def stub(tmp_path_factory):
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))))
+    library = tmp_path_factory.mktemp("stub") / "libcuda.so.1"
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-w", "-o", library, Path(__file__).parent / "cuda_stub.c"], check=True
+    )
+    return library
+
+
+@pytest.fixture
+def run(stub):
+    def run(body: str, **env: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM + body],
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT / 'python'}:{ROOT}",
+                "TILESCALE_LIBCUDA": str(stub),
+                "TILESCALE_CACHE": "0",
+                **env,
+            },
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    return run
+
+
+def test_a_plain_launch(run):
+    assert run("call(0x1000, 7)") == [
+        "load ELF\x02 in context 0x11",
+        "plain grid 7,2,1 block 128,1,1 shared 0 args 0x1000 7 in context 0x11",
+    ]
+
+
+def test_shared_memory_is_asked_for(run):
+    lines = run("call(0x1000, 7, shared=65536)")
+    assert lines[1] == "attribute 8 = 65536"
+    assert "shared 65536" in lines[2]
+
+
+def test_clusters_and_cooperation(run):
+    lines = run("call(0x1000, 8, cluster=(4, 1, 1), cooperative=True)")
+    assert lines[1:4] == [
+        "launch attribute 4: 4,1,1",
+        "launch attribute 2: 1,0,0",
+        "extended grid 8,2,1 block 128,1,1 shared 0 args 0x1000 8 in context 0x11",
+    ]
+    lines = run("call(0x1000, 16, cluster=(16, 1, 1))")
+    assert lines[1] == "attribute 14 = 1"
+
+
+def test_text_is_compiled_for_the_gpu_that_is_there(run):
+    body = """
+executable = function("executable")(artifact().to_bytes(), None)
+print(*(line for line in executable.load(0, 0)["log"].splitlines() if "Compiling" in line))
+call(1, 1, arch="sm_90")
+call(1, 1, arch="sm_80a")
+"""
+    lines = [line for line in run(body) if not line.startswith(("load", "plain"))]
+    assert lines == [
+        "ptxas info    : Compiling entry function 'k' for 'sm_89'",
+        "ValueError: a kernel compiled for sm_90 cannot run on GPU 0, stub (sm_89)",
+        "ValueError: a kernel compiled for sm_80a cannot run on GPU 0, stub (sm_89)",
+    ]
+
+
+def test_failures_name_the_call(run):
+    assert run("call(1, 1)", STUB_LAUNCH="701")[-1] == "CudaError: k: cuLaunchKernel: STUB_ERROR (701): planned"
+    assert run("call(1, 1, entry='nowhere')")[1:] == [
+        "CudaError: nowhere: cuModuleGetFunction: STUB_ERROR (500): planned"
+    ]
+
+
+def test_a_driver_that_cannot_be_used(run):
+    assert run("call(1, 1)", STUB_INIT="100") == [
+        "CudaError: the CUDA driver cannot be used: cuInit: STUB_ERROR (100): planned",
+        'help: nvidia-smi shows the state of the GPUs; without one, kernels run with target="sim"',
+    ]
+    assert run("call(1, 1)", STUB_DEVICES="0") == [
+        "CudaError: the CUDA driver sees no GPU",
+        'help: check CUDA_VISIBLE_DEVICES; without a GPU, kernels run with target="sim"',
+    ]
+    assert run('function("device_properties")("cuda", "", 0)\nprint(function("cuda_problem")() == "")') == ["True"]
+
+
+def test_nvrtc_must_not_be_newer_than_the_driver(run, tmp_path):
+    (tmp_path / "libnvrtc.so.77").write_text("")
+    body = f"""
+function("set_nvrtc_folders")([{str(tmp_path)!r}])
+print(function("nvrtc_path")().endswith("libnvrtc.so.77"))
+function("device_properties")("cuda", "", 0)
+print(function("nvrtc_path")().endswith("libnvrtc.so.77"))
+"""
+    assert run(body) == ["True", "False"]
+    lines = run("call(1, 1)", STUB_VERSION="9000", LD_LIBRARY_PATH="")
+    assert lines[0].startswith("NvrtcError: NVRTC '")
+    assert lines[0].endswith("' is newer than the GPU's driver, which runs CUDA 9")
+    assert lines[1].startswith("help: install one that fits with: pip install 'nvidia-cuda-nvrtc-cu9'")
+
+
+def test_outputs_and_events(run):
+    body = """
+param = Param("C", "int32", [expr(6)], is_output=True)
+source = '#include <tilescale/kernel.cuh>\\nextern "C" __global__ void k(int* p, int n) { p[0] = n; }'
+kernel = Kernel("k", [(DATA, 0), (EXPR, expr(3), "int32")])
+artifact = Artifact("k", ("cuda", "sm_80"), [param], [Variant(source, [kernel])], outputs=[0])
+tensor = function("executable")(artifact.to_bytes(), None).entry()()
+print(tensor.shape, tensor.device, tensor.dtype)
+del tensor
+start, stop = function("event")("cuda", "", 0), function("event")("cuda", "", 0)
+start.record(0)
+stop.record(0x99)
+print(stop.elapsed_since(start))
+"""
+    lines = run(body)
+    assert lines[0] == "allocate 24"
+    assert lines[3:5] == ["(6,) cuda:0 int32", "free"]
+    assert lines[5:8] == ["record on (nil)", "record on 0x99", "1.5"]
