@@ -171,6 +171,19 @@ Allocation* Arena::AllocateShared(u64 bytes, u64 skew, Cta* cta,
   return a;
 }
 
+void Arena::Discard(Allocation* a) {
+  Clear(a->base, a->bytes);
+  // Large ones give their pages back, data and cells.
+  constexpr u64 kLarge = u64{1} << 20, kHostPage = 4096;
+  if (a->bytes < kLarge) return;
+  auto drop = [](void* p, u64 bytes) {
+    u64 first = (u64(p) + kHostPage - 1) & -kHostPage, end = (u64(p) + bytes) & -kHostPage;
+    if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+  };
+  drop(a->base, a->bytes);
+  drop(&CellOf(a->base), a->bytes / 4 * sizeof(Cell));
+}
+
 void Arena::Free(Allocation* a) {
   if (a->symmetric) {
     u64 id = a->symmetric, offset = u64(a->base - base_ - heap_start_) % heap_stride_;
@@ -178,7 +191,7 @@ void Arena::Free(Allocation* a) {
     for (u32 r = 0; r < kMaxRanks; ++r) {
       Allocation* part = At(base_ + heap_start_ + r * heap_stride_ + offset);
       if (!part || part->symmetric != id) continue;
-      Clear(part->base, part->bytes);
+      Discard(part);
       Unmap(part);
       delete part;
     }
@@ -188,7 +201,7 @@ void Arena::Free(Allocation* a) {
   if (a->cta) {
     shared_.Give(first, a->pages);  // the next CTA poisons it
   } else {
-    Clear(a->base, a->bytes);
+    Discard(a);
     private_[a->rank].Give(first, a->pages);
   }
   Unmap(a);

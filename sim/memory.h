@@ -82,6 +82,7 @@ class Arena {
     void Give(u64 first, u64 pages) { free.emplace(pages, first); }
   };
   Allocation* Enter(u64 first, u64 pages, u64 skew, u64 bytes, u32 rank, const AllocInfo& info);
+  void Discard(Allocation* a);
   void Map(Allocation* a);
   void Unmap(Allocation* a);
   u64 Jitter();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "sim/report.h"
 
+#include "sim/fiber.h"
 #include "sim/module.h"
 
 #include <bit>
@@ -219,6 +220,12 @@ void Fail(Report report) {
 }
 
 Place PlaceOf(const u8* p) {
+  if (current && u64(p - stack_low) < kStackBytes) {
+    Place local;
+    local.text = local.buffer = "a local array";
+    local.space = "local";
+    return local;
+  }
   Allocation* a = arena.At(p);
   bool inside = a && u64(p - a->base) < a->bytes;
   if (!inside) a = arena.Nearest(p);

@@ -17,11 +17,17 @@ inline bool OnStack(const void* p) {
   return u64(static_cast<const u8*>(p) - stack_low) < kStackBytes;
 }
 
+// Vectors in local arrays must be aligned, too: the host faults on what the device would.
+inline bool Misplaced(const void* p, u64 bytes) {
+  return bytes == 16 && (u64(p) & 15);
+}
+
 [[gnu::noinline]] void Tracked(u8* p, u64 bytes, u8 flags, void* return_address, bool aligned) {
   if (!current) return;  // static initialisation of a module
   Fiber& f = *current;
   f.site = u32(u64(return_address) - code_bias);
-  if (aligned && (u64(p) & (bytes - 1)) && arena.At(p)) Fail(AlignmentReport(p, bytes, bytes, f));
+  if (aligned && (u64(p) & (bytes - 1)) && (arena.At(p) || OnStack(p)))
+    Fail(AlignmentReport(p, bytes, bytes, f));
   // Constant tables of the kernel module are let through; all else outside the arena is wild.
   if (!arena.Contains(p) && f.cta->launch->info.module->Contains(p)) return;
   CheckAccess(p, bytes, flags, f);
@@ -31,13 +37,14 @@ inline bool OnStack(const void* p) {
 }  // namespace tilescale::sim
 
 using tilescale::sim::kWrite;
+using tilescale::sim::Misplaced;
 using tilescale::sim::OnStack;
 using tilescale::sim::Tracked;
 using tilescale::sim::u8;
 
 #define TS_CALLBACK(name, bytes, flags, aligned)                                      \
   TS_TSAN void name(void* p) {                                                        \
-    if (OnStack(p)) return;                                                           \
+    if (OnStack(p) && !(aligned && Misplaced(p, bytes))) return;                      \
     Tracked(static_cast<u8*>(p), bytes, flags, __builtin_return_address(0), aligned); \
   }
 #define TS_CALLBACKS(bytes)                                                         \

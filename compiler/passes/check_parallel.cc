@@ -66,11 +66,20 @@ class NestChecker {
         if (nest_ != nullptr && DependsOnPoint(bind->value)) point_vars_.insert(bind->var.get());
         return;
       }
+      case NodeKind::kAlloc: {
+        const auto* alloc = static_cast<const AllocObj*>(s);
+        Expressions(s);
+        if (nest_ != nullptr && alloc->buffer.defined()) own_.insert(alloc->buffer->storage.get());
+        return;
+      }
       case NodeKind::kStore: {
         const auto* store = static_cast<const StoreObj*>(s);
         Expressions(s);
         Access(store->buffer, store->index, s);
-        if (nest_ != nullptr) Race(store);
+        if (nest_ != nullptr) {
+          Cell(store);
+          Race(store);
+        }
         return;
       }
       default:
@@ -201,6 +210,16 @@ class NestChecker {
     return affine;
   }
 
+  // Normalise gave the points that set a cell first a cell of their own: what is left is carried over.
+  void Cell(const StoreObj* store) {
+    const Buffer& cell = store->buffer;
+    if (cell->space() != Space::kVar || own_.count(cell->storage.get()) != 0) return;
+    std::string name = cell->name;
+    RaiseAt(store->span, "CompileError", "`", name, "` keeps a value from one point of T.Parallel to the ",
+            "next, but the points have no order: assign to it first at each point, or use a serial ",
+            "loop, T.reduce or an atomic");
+  }
+
   // Two points that certainly write different values to one place.
   void Race(const StoreObj* store) {
     Space space = store->buffer->space();
@@ -238,6 +257,7 @@ class NestChecker {
   const ParallelObj* nest_ = nullptr;
   std::unordered_set<const NodeObj*>
       point_vars_;  // the nest's variables and what is bound from them
+  std::unordered_set<const StorageObj*> own_;      // cells declared in a nest
   int branches_ = 0;
 };
 

@@ -101,7 +101,7 @@ class Labeller : public Mutator {
     std::string written;
     for (size_t i = 0; i < syntax.params.size(); ++i) {
       auto region = op->args[i].as<Region>();
-      if (!region || (*region)->buffer->space() != Space::kGlobal) continue;
+      if (!region || !region->defined() || (*region)->buffer->space() != Space::kGlobal) continue;
       std::string name = (*region)->buffer->name;
       if (syntax.params[i].mode == 'r') return std::string(op->op) + "_" + name;
       if (written.empty()) written = "store_" + name;

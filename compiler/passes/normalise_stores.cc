@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Stores of one value by many threads, and cells that belong to a point of a nest.
+#include <string>
+
 #include "compiler/ir/build.h"
+#include "compiler/ir/diag.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/normalise.h"
 #include "compiler/passes/thread_uniform.h"
@@ -111,6 +114,21 @@ class BufferReplacer : public Mutator {
 
 class CellPrivatiser : public Mutator {
  public:
+  explicit CellPrivatiser(const Stmt& body) {
+    const ParallelObj* nest = nullptr;
+    auto enter = [&](const NodeObj* n) {
+      if (n->kind == NodeKind::kParallel) nest = static_cast<const ParallelObj*>(n);
+      if (n->kind == NodeKind::kLoad) Add(static_cast<const LoadObj*>(n)->buffer, nest, false);
+      return true;
+    };
+    // A store happens after its operands are read.
+    auto leave = [&](const NodeObj* n) {
+      if (n->kind == NodeKind::kParallel) nest = nullptr;
+      if (n->kind == NodeKind::kStore) Add(static_cast<const StoreObj*>(n)->buffer, nest, true);
+    };
+    Walk(body.get(), enter, leave);
+  }
+
   Stmt MutateParallel(const Parallel& s) override {
     FirstAccess access(s->body);
     std::unordered_map<const BufferObj*, Buffer> own;
@@ -118,6 +136,7 @@ class CellPrivatiser : public Mutator {
     for (const Buffer& cell : access.cells()) {
       const StorageObj* storage = cell->storage.get();
       if (access.declared().count(storage) != 0 || !access.WrittenFirst(storage)) continue;
+      CheckNotReadAfter(s, cell);
       auto copy = CopyNode(cell.get());
       copy->storage = Storage(CopyNode(storage));
       auto alloc = ffi::make_object<AllocObj>();
@@ -132,9 +151,40 @@ class CellPrivatiser : public Mutator {
     copy->body = MakeSeq(body);
     return Stmt(copy);
   }
+
+ private:
+  struct Access {
+    const StorageObj* cell;
+    const ParallelObj* nest;  // null outside of nests
+    bool write;
+  };
+
+  void Add(const Buffer& buffer, const ParallelObj* nest, bool write) {
+    if (buffer->space() == Space::kVar) accesses_.push_back({buffer->storage.get(), nest, write});
+  }
+
+  // Behind the nest the cell would have the value of some point, nobody knows which.
+  void CheckNotReadAfter(const Parallel& s, const Buffer& cell) const {
+    bool after = false;
+    const ParallelObj* skip = nullptr;  // a nest that writes before it reads
+    for (const Access& a : accesses_) {
+      if (a.nest == s.get()) after = true;
+      if (!after || a.nest == s.get() || a.cell != cell->storage.get()) continue;
+      if (a.nest != nullptr && (a.write || a.nest == skip)) {
+        skip = a.nest;
+        continue;
+      }
+      if (a.write) return;
+      std::string name = cell->name;
+      RaiseAt(s->span, "CompileError", "`", name, "` is assigned at every point of T.Parallel and read ",
+              "after it: the points have no order, so it has no certain value there");
+    }
+  }
+
+  std::vector<Access> accesses_;  // to cells, in program order
 };
 
-// -- stores
+// -- stores -------------------------------------------------------------------------------------------
 // ----------------------------------------------------------------------------------------------
 
 class Elector : public Mutator {
@@ -171,7 +221,7 @@ class Elector : public Mutator {
 }  // namespace
 
 Stmt PrivatiseCells(const Stmt& body) {
-  return CellPrivatiser()(body);
+  return CellPrivatiser(body)(body);
 }
 
 Stmt ElectStores(const Kernel& kernel, const Stmt& body) {

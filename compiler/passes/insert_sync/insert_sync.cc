@@ -42,8 +42,7 @@ class Walker {
       if (n->kind == NodeKind::kTokenOp || n->kind == NodeKind::kGroup) found = true;
       if (n->kind == NodeKind::kCall) {
         const auto* call = static_cast<const CallObj*>(n);
-        const isa::Instr& row = isa::Get(Str(call->instr));
-        found = found || row.convergent || row.sync != isa::SyncKind::kNone;
+        found = found || isa::Get(Str(call->instr)).sync != isa::SyncKind::kNone;
       }
       return !found;
     });
@@ -129,13 +128,21 @@ class Walker {
     }
   }
 
-  // The loops of one thread's points: no barrier can stand inside, and none is needed.
-  static bool IsNest(const Stmt& s) { return !HasSync(s); }
+  // No barrier is needed inside: nothing of `s` conflicts with anything else of it, in any two iterations.
+  bool IsUnit(const Stmt& s) {
+    if (HasSync(s)) return false;
+    std::vector<Access> all = reader_.Read(s);
+    for (size_t i = 0; i < all.size(); ++i) {
+      for (size_t j = i; j < all.size(); ++j) {
+        if (sync::Compare(all[i], all[j]) != Conflict::kNone) return false;
+      }
+    }
+    return true;
+  }
 
   void VisitFor(const ForObj* loop, const Stmt& s) {
     reader_.EnterLoop(loop);
-    bool nest = IsNest(loop->body) && loop->loop() != ForKind::kSerial;
-    if (nest || !Uniform(loop->extent) || !Uniform(loop->begin)) {
+    if (!Uniform(loop->extent) || !Uniform(loop->begin) || IsUnit(s)) {
       Unit(s);
       return;
     }
@@ -152,6 +159,10 @@ class Walker {
   }
 
   void VisitIf(const IfObj* branch, const Stmt& s) {
+    if (IsUnit(s)) {
+      Unit(s);
+      return;
+    }
     if (!Uniform(branch->cond)) {
       if (!HasSync(branch->then_case) && (!branch->else_case.defined() || !HasSync(branch->else_case))) {
         Unit(s);
@@ -159,7 +170,6 @@ class Walker {
       }
       ++divergent_depth_;
     }
-    auto counters = reader_.acquired;
     std::vector<Access> before = pending_;
     Unit(MakeBind(MakeVar("cond", branch->cond.dtype()), branch->cond, s->span));
     Visit(branch->then_case);

@@ -284,6 +284,28 @@ TEST(Check, Uninitialised) {
   }
 }
 
+TEST(Check, CellsOfPoints) {
+  auto program = [](bool carried, bool read_after) {
+    Program p;
+    Buffer x = p.Alloc("x", "local.var", {int64_t{1}}, Float(32), {0.0});
+    auto i = p.Parallel({int64_t{64}});
+    Expr value = BuildLoad(p.A, {i[0], MakeConst(0)});
+    p.b->AddStore(x, {int64_t{0}}, carried ? Binary("add", ToExpr(x), value) : value);
+    p.b->AddStore(p.C, {i[0], int64_t{0}}, ToExpr(x));
+    p.b->End();
+    if (read_after) p.b->AddStore(p.C, {p.bx, p.tx}, ToExpr(x));
+    return p.Error();
+  };
+  EXPECT_EQ(program(false, false), "no error");
+  EXPECT_EQ(program(true, false),
+            "CompileError: `x` keeps a value from one point of T.Parallel to the next, but the points "
+            "have no order: assign to it first at each point, or use a serial loop, T.reduce or an "
+            "atomic");
+  EXPECT_EQ(program(false, true),
+            "CompileError: `x` is assigned at every point of T.Parallel and read after it: the points "
+            "have no order, so it has no certain value there");
+}
+
 TEST(Check, PipelineHintsCountStatements) {
   Program p;
   p.b->BeginFor("pipelined", int64_t{0}, int64_t{4}, int64_t{1},

@@ -56,7 +56,11 @@ TEST(Normalise, ExplicitUnroll) {
   Var x = k.b->AddBind("x", BuildLoad(k.A, {i, k.tx}));
   k.b->AddStore(k.C, {i, k.tx}, x);
   k.b->End();
-  EXPECT_EQ(Normalised(&k), "");
+  EXPECT_EQ(Normalised(&k), R"(    bind %x = %A[1, %tx]
+    store %C[1, %tx] = %x
+    bind %x_1 = %A[4, %tx]
+    store %C[4, %tx] = %x_1
+)");
 }
 
 TEST(Normalise, PerfectNestsMerge) {
@@ -66,7 +70,10 @@ TEST(Normalise, PerfectNestsMerge) {
   k.b->AddStore(k.C, {i[0], j[0]}, 1.0);
   k.b->End();
   k.b->End();
-  EXPECT_EQ(Normalised(&k), "");
+  EXPECT_EQ(Normalised(&k), R"(    set_C: parallel %i, %j in 64, 32 {
+      store %C[%i, %j] = 1.0
+    }
+)");
 }
 
 TEST(Normalise, GroupsFromThreadRanges) {
@@ -132,7 +139,24 @@ TEST(Normalise, UniformStoresAreElected) {
   k.b->BeginGroup(64, 64);
   k.b->AddStore(s, {int64_t{1}}, 1.0);  // the first thread of the group
   k.b->End();
-  EXPECT_EQ(Normalised(&k), "");
+  EXPECT_EQ(Normalised(&k), R"(    alloc %s: shared f32[64] sized
+    alloc %mine: var i32[1] sized init 0
+    alloc %all: var i32[1] sized init 3
+    store %mine[0] = %tx
+    if %tx == 0 {
+      store %C[%bx, 0] = cast.f32(%all[0])
+    }
+    store %C[%bx, 1] = cast.f32(%mine[0])
+    store %C[%bx, %tx] = 1.0
+    if %tx > 5 {
+      store %s[0] = 1.0
+    }
+    group 64 +: 64 {
+      if %tx == 64 {
+        store %s[1] = 1.0
+      }
+    }
+)");
 }
 
 TEST(Normalise, CellsOfPoints) {
@@ -144,7 +168,15 @@ TEST(Normalise, CellsOfPoints) {
   k.b->AddStore(sum, {int64_t{0}}, Binary("add", ToExpr(sum), ToExpr(t)));
   k.b->AddStore(k.C, {v[0], int64_t{0}}, ToExpr(t));
   k.b->End();
-  EXPECT_EQ(Normalised(&k), "");
+  EXPECT_EQ(Normalised(&k), R"(    alloc %t: var f32[1] sized
+    alloc %sum: var f32[1] sized init 0.0
+    set_C: parallel %i in 64 {
+      alloc %t_1: var f32[1] sized
+      store %t_1[0] = %A[%i, 0]
+      store %sum[0] = %sum[0] + %t_1[0]
+      store %C[%i, 0] = %t_1[0]
+    }
+)");
 }
 
 }  // namespace

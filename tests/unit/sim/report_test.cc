@@ -341,6 +341,15 @@ TEST(ReportText, MisalignedAccess) {
                         kTail);
 }
 
+TEST(ReportText, MisalignedVectorInALocalArray) {
+  Report r = RunBody(
+      "TS_LOCAL(float, a, 64);\nfor (int i = 0; i < 64; ++i) a[i] = i;\n#line 81 \"user.py\"\n"
+      "*(ts::vec<float, 4>*)(C + 4 * (t % 2)) = *(ts::vec<float, 4>*)(a + t + 1);\n");
+  EXPECT_EQ(r.kind, "MisalignedAccess");
+  EXPECT_NE(r.text.find("misaligned access of 16 bytes at a local array"), std::string::npos)
+      << r.text;
+}
+
 TEST(Reports, MachineIsCleanAfterwards) {
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(RunBody("C[0] = t;\n").kind, "DataRace");
