@@ -4,7 +4,6 @@
 import time
 
 import numpy as np
-
 import tilescale
 import tilescale.language as T
 from tilescale.targets import gpu_arch

@@ -226,7 +226,6 @@ struct Core {
   std::vector<Cta*> resident;
   std::vector<Cta*> ready;  // those with a ready lane
   std::vector<Fiber*> polling;
-  std::vector<u8*> free_stacks;
 
   std::unordered_map<WordKey, StrongWord> words;
   std::map<u64, Knowledge> sequential;  // fence.sc: one record per scope instance

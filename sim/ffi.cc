@@ -87,7 +87,7 @@ ffi::Array<Record> PyOlderValues() {
 }
 
 Record PyLastReport() {
-  const Report& r = LastReport();
+  const Report r = LastReport();
   ffi::Array<Record> accesses;
   for (const AccessInfo& a : r.accesses) {
     accesses.push_back(

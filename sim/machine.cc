@@ -199,7 +199,9 @@ struct Machine::Impl : WorkSource {
     for (u32 r = 0; r < core.config.ranks; ++r) {
       bool has_work = false;
       for (const auto& [key, s] : streams) has_work |= key.first == r && (s.used || !s.idle());
-      if (!has_work) text += "\n    rank " + std::to_string(r) + ": its host has launched nothing";
+      if (has_work) continue;
+      text += "\n    rank " + std::to_string(r) +
+              ": its host has launched nothing since it last synchronised";
     }
     return text;
   }

@@ -296,6 +296,7 @@ Report EngineReport(Fiber& f, const std::string& text, const u8* p) {
   Place place = PlaceOf(p);
   Report r = Start("DataRace", place);
   r.reason = text;
+  r.kernel = KernelName(*f.cta->launch);
   r.text = "data race on " + place.text + " (" + place.detail + "): " + text + "\n    " + ByText(f);
   r.accesses = {InfoOf(f, false)};
   return r;
@@ -337,6 +338,13 @@ Report AlignmentReport(const u8* p, u64 bytes, u64 alignment, Fiber& f) {
 Report DeadlockReport(const std::string& text) {
   Report r;
   r.kind = "Deadlock";
+  r.text = text;
+  return r;
+}
+
+Report MachineReport(const std::string& text) {
+  Report r;
+  r.kind = "SimulationError";
   r.text = text;
   return r;
 }

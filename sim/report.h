@@ -23,6 +23,8 @@ Report BoundsReport(const u8* p, u64 bytes, u8 flags, Fiber& f);
 Report RankReport(long rank, Fiber& f);
 Report AlignmentReport(const u8* p, u64 bytes, u64 alignment, Fiber& f);
 Report DeadlockReport(const std::string& text);
+// The machine itself cannot go on.
+Report MachineReport(const std::string& text);
 // Deferred: the missing write may come later and unordered, and then the race is the fault.
 void NoteUnwritten(Fiber& f, const u8* p);
 

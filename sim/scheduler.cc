@@ -53,7 +53,13 @@ void Park(Fiber& f, FiberState state) {
 
 void FiberMain() {
   Fiber& f = *current;
-  f.cta->launch->entry(f.cta->launch->arg_addresses.data());
+  std::string broken;
+  try {
+    f.cta->launch->entry(f.cta->launch->arg_addresses.data());
+  } catch (const std::exception& e) {  // out of memory, in a function of ours
+    broken = e.what();
+  }
+  if (!broken.empty()) Fail(MachineReport(broken));
   Cta& c = *f.cta;
   Warp& w = c.warps[f.warp()];
   if (!f.same_stores.empty()) SettleSameStores(f);
@@ -120,10 +126,7 @@ void StartCta(Launch& l) {
 void Retire(Cta* c) {
   for (Allocation* a : c->blocks) arena.Free(a);
   for (Fiber& f : c->fibers) {
-    if (f.state == FiberState::kPolling) {
-      core.polling.erase(std::find(core.polling.begin(), core.polling.end(), &f));
-    }
-    GiveStack(f.stack);
+    if (f.stack) GiveStack(f.stack);
   }
   delete c;
 }
@@ -311,6 +314,9 @@ void Run(WorkSource& source) {
   try {
     RunLoop(source);
   } catch (const Stop&) {
+  } catch (const std::exception& e) {  // no room for a stack or for shared memory
+    core.report = MachineReport(e.what());
+    core.failed = true;
   }
   StopWatchdog();
   if (!core.failed) return;

@@ -3,11 +3,13 @@
 
 #include "support/diagnostics.h"
 
+#include <mutex>
 #include <optional>
 
 namespace tilescale::sim {
 namespace {
 
+std::mutex report_mutex;
 bool world_open = false;
 std::optional<u64> seed_override;
 
@@ -58,11 +60,15 @@ void ClearSeedOverride() {
 
 void RaiseIfFound(const Report& report) {
   if (report.ok()) return;
-  Last() = report;
+  {
+    const std::lock_guard lock(report_mutex);
+    Last() = report;
+  }
   throw Diag({}, report.kind) << report.text;
 }
 
-const Report& LastReport() {
+Report LastReport() {
+  const std::lock_guard lock(report_mutex);
   return Last();
 }
 

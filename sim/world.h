@@ -21,6 +21,6 @@ void ClearSeedOverride();
 
 // Raises a report as a Diag of its kind, and keeps it for LastReport.
 void RaiseIfFound(const Report& report);
-const Report& LastReport();
+Report LastReport();
 
 }  // namespace tilescale::sim

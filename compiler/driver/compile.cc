@@ -29,13 +29,29 @@ std::string ExplainText(const PassContext& ctx) {
 // Saves the program as text: tilescale-opt reproduces the failure from it.
 std::string WriteReplay(const ir::Func& f, const target::Target& target, const std::string& message) {
   std::string text = "// " + message + "\n// target " + target.Text() + "\n" + ir::Print(f);
-  std::string path = knobs::CacheDir() + "/replay/" + Sha256Hex(text).substr(0, 16) + ".ir";
+  std::string folder = knobs::ReplayDir().empty() ? SystemTempDir() : knobs::ReplayDir();
+  std::string path = folder + "/tilescale-replay-" + Sha256Hex(text).substr(0, 16) + ".ir";
   return WriteFileAtomically(path, text) ? path : "";
 }
 
-}  // namespace
+// TILESCALE_DUMP: the program after each pass, one file a pass in pipeline order.
+void DumpPass(const ir::Func& f, const PassInfo& pass) {
+  size_t index = static_cast<size_t>(&pass - Pipeline().data());
+  std::string number = std::to_string(index);
+  std::string path = knobs::Dump() + "/" + std::string(f->name) + "." + (index < 10 ? "0" : "") + number + "-" + pass.name + ".ir";
+  (void)MakeDirs(knobs::Dump());
+  (void)WriteFileAtomically(path, ir::Print(f));
+}
 
-namespace {
+// Options that the environment sets for all kernels.
+ir::Func WithKnobs(const ir::Func& f) {
+  if (!knobs::SourceComments() || f->options->source_comments) return f;
+  auto options = ir::CopyNode(f->options.get());
+  options->source_comments = true;
+  auto out = ir::CopyNode(f.get());
+  out->options = ir::Options(options);
+  return ir::Func(out);
+}
 
 // Lowers one variant; its launch program and text are appended to `artifact`.
 void AddVariant(const ir::Func& f, const target::Target& target, int relaxed, runtime::Artifact* artifact,
@@ -45,8 +61,9 @@ void AddVariant(const ir::Func& f, const target::Target& target, int relaxed, ru
   ctx.variant = relaxed;
   ctx.verify = knobs::Verify();
   ReplayScope replay([&](const std::string& message) { return WriteReplay(f, target, message); });
-  ir::Func lowered = RunPasses(f, ctx, "", "", [&](const PassInfo& pass, const ir::Func&, int64_t us) {
+  ir::Func lowered = RunPasses(WithKnobs(f), ctx, "", "", [&](const PassInfo& pass, const ir::Func& after, int64_t us) {
     if (times != nullptr) times->push_back({pass.name, us});
+    if (!knobs::Dump().empty()) DumpPass(after, pass);
   });
   passes::PlanHost(lowered, ctx, artifact);
   runtime::Variant& v = artifact->variants.back();

@@ -3,7 +3,6 @@
 #include <tvm/ffi/container/map.h>
 #include <tvm/ffi/reflection/registry.h>
 
-#include "compiler/arith/analyzer.h"
 #include "compiler/driver/compile.h"
 #include "compiler/ir/builder.h"
 #include "compiler/ir/text.h"
@@ -44,15 +43,12 @@ ffi::String LowerToText(ir::Func f, ffi::String target, ffi::Map<ffi::String, ff
   return ir::Print(RunPasses(WithOptions(f, options), ctx, "", std::string(last)));
 }
 
-void SetSolver(ffi::String path) { arith::SetSolverLibrary(std::string(path)); }
-
 bool RegisterAll() {
   namespace refl = ffi::reflection;
   refl::GlobalDef()
       .def("tilescale.driver.compile", Guarded(&CompileToBytes))
       .def("tilescale.driver.compile_times", Guarded(&CompileTimes))
-      .def("tilescale.driver.lower", Guarded(&LowerToText))
-      .def("tilescale.driver.set_solver", Guarded(&SetSolver));
+      .def("tilescale.driver.lower", Guarded(&LowerToText));
   return true;
 }
 const bool kRegistered = RegisterAll();

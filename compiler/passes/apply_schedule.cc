@@ -142,6 +142,10 @@ class Applier : public Mutator {
       EmitStep(loop, s, units, pending, iteration, s->shift > 0 ? Lt(iteration, loop->extent) : Expr(), &views, &body);
     }
     out.push_back(MakeFor(i, loop->extent, MakeSeq(body), loop->span, ForKind::kSerial));
+    // What is still in flight was skipped at run time, but the memory may be reused: nothing is left open.
+    for (const auto& [name, count] : pending) {
+      out.push_back(MakeTokenOp(TokenVerb::kAwait, pipes_[name].token, loop->span));
+    }
     return MakeSeq(out);
   }
 

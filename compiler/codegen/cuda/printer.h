@@ -57,10 +57,8 @@ class Printer {
   std::set<std::string> used_;
   std::unordered_map<const ir::NodeObj*, std::string> names_;  // Var, Storage
   std::unordered_map<const ir::StorageObj*, ir::DataType> declared_;  // element type of the C array
-  bool const_params_ = false;
   std::set<const ir::StorageObj*> read_only_;
   const ir::SpanObj* last_span_ = nullptr;
-  int64_t user_threads_ = 0;
 };
 
 }  // namespace tilescale::codegen::cuda

@@ -15,6 +15,11 @@ void Printer::Put(const std::string& line) {
 
 void Printer::Line(const ir::Span& span) {
   if (!span.defined()) return;
+  if (func_->options->source_comments && span.get() != last_span_) {
+    out_.append(indent_ * 2, ' ');
+    out_ += "// line " + std::to_string(span->line) + " in " + std::string(span->function) + "\n";
+    last_span_ = span.get();
+  }
   out_ += "#line " + std::to_string(span->line) + " \"" + std::string(span->file) + "\"\n";
 }
 

@@ -41,7 +41,7 @@ def configure() -> None:
     """Once per process, before the first compilation."""
     solver = _solver()
     if solver is not None:
-        function("driver.set_solver")(solver)
+        function("arith.set_solver")(solver)
     function("runtime.set_nvrtc_folders")(_nvrtc_folders())
     for headers in (_PACKAGE / "include" / "device", _PACKAGE.parents[1] / "device"):
         if headers.is_dir():

@@ -179,9 +179,9 @@ TEST_F(Cache, ArtifactKeysDependOnProgramAndKnobs) {
   EXPECT_EQ(key.size(), 64U);
   EXPECT_EQ(key, ArtifactKey("program"));
   EXPECT_NE(key, ArtifactKey("program "));
-  setenv("TILESCALE_MUTATE", "drop:1", 1);
+  setenv("TILESCALE_SOURCE_COMMENTS", "1", 1);
   EXPECT_NE(key, ArtifactKey("program"));
-  unsetenv("TILESCALE_MUTATE");
+  unsetenv("TILESCALE_SOURCE_COMMENTS");
 }
 
 TEST_F(Cache, ADiskHitTakesLessThanFiveMilliseconds) {

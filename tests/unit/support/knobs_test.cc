@@ -58,8 +58,8 @@ TEST(Knobs, OnlyWhatChangesCodeIsInTheCacheKey) {
   EXPECT_EQ(knobs::CacheKeyText(), "");
   const Variable seed("TILESCALE_SIM_SEED", "3");
   EXPECT_EQ(knobs::CacheKeyText(), "");
-  const Variable mutate("TILESCALE_MUTATE", "drop_sync:2");
-  EXPECT_EQ(knobs::CacheKeyText(), "TILESCALE_MUTATE=drop_sync:2\n");
+  const Variable comments("TILESCALE_SOURCE_COMMENTS", "1");
+  EXPECT_EQ(knobs::CacheKeyText(), "TILESCALE_SOURCE_COMMENTS=1\n");
 }
 
 TEST(Knobs, TheTableIsComplete) {
