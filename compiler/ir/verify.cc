@@ -49,6 +49,15 @@ class Verifier {
             "%" + std::string(name) + " is used outside its scope");
   }
 
+  // The machine stage knows memories: one flat array for a storage, whatever its element type.
+  void UseBuffer(const BufferObj* b, const StmtObj* s) {
+    if (func_->stage() == Stage::kMachine) {
+      Use(b->storage.get(), b->storage->name, s);
+    } else {
+      Use(b, b->name, s);
+    }
+  }
+
   void DeclareParam(const ParamObj* param) {
     if (param->var.defined() && declared_.count(param->var.get()) == 0) {
       Declare(param->var.get(), param->var->name, nullptr);
@@ -89,7 +98,7 @@ class Verifier {
   void Symbols(const NodeObj* root, const StmtObj* s) {
     Walk(root, [&](const NodeObj* n) {
       if (n->kind == NodeKind::kVar) Use(n, static_cast<const VarObj*>(n)->name, s);
-      if (n->kind == NodeKind::kBuffer) Use(n, static_cast<const BufferObj*>(n)->name, s);
+      if (n->kind == NodeKind::kBuffer) UseBuffer(static_cast<const BufferObj*>(n), s);
       if (n->kind == NodeKind::kToken) Use(n, static_cast<const TokenObj*>(n)->name, s);
       return true;
     });
@@ -221,7 +230,7 @@ class Verifier {
   }
 
   void StoreStmt(const StoreObj* s) {
-    Use(s->buffer.get(), s->buffer->name, s);
+    UseBuffer(s->buffer.get(), s);
     Require(s->index.size() == s->buffer->shape.size(), s, "rank",
             std::to_string(s->index.size()) + " indices of a buffer of rank " +
                 std::to_string(s->buffer->shape.size()));

@@ -132,3 +132,19 @@ def test_binding_a_call_takes_less_than_two_microseconds(selector):
 def test_shapes_of_outputs_are_known(runtime, index):
     selector = runtime.executable(two_step(SIM).to_bytes(), None).variant_selector()
     assert selector(torch.zeros(10 + index)) == 0
+
+
+def test_a_program_made_twice_is_found(runtime, tmp_path, monkeypatch):
+    monkeypatch.setenv("TILESCALE_CACHE", "1")
+    monkeypatch.setenv("TILESCALE_CACHE_DIR", str(tmp_path))
+    assert runtime.cached_executable("program", None) is None
+    made = runtime.executable(axpy(SIM).to_bytes(), None)
+    runtime.cache_executable("program", made)
+    monkeypatch.setenv("TILESCALE_CACHE", "0")  # while it lives, memory is enough
+    found = runtime.cached_executable("program", None)
+    assert found.to_bytes() == made.to_bytes()
+    assert runtime.cached_executable("program ", None) is None
+    del made, found
+    assert runtime.cached_executable("program", None) is None
+    monkeypatch.setenv("TILESCALE_CACHE", "1")
+    assert bytes(runtime.cached_executable("program", None).to_bytes()) == axpy(SIM).to_bytes()

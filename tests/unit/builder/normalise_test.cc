@@ -38,7 +38,17 @@ TEST(Ingest, LabelsUnits) {
   k.b->End();
   k.b->AddTile("copy", CopyArgs(f, k.C));
   PassContext ctx = Context();
-  EXPECT_EQ(BodyOf(passes::Ingest(k.Finish(), ctx)), "");
+  EXPECT_EQ(BodyOf(passes::Ingest(k.Finish(), ctx)), R"(    alloc %s: shared f32[64, 32] sized
+    alloc %f: frag f32[64, 32] sized
+    fill: fill %f, 0.0
+    copy_A: copy %A -> %s
+    copy_A_2: copy %A -> %s
+    copy: copy %s -> %f
+    set_f: parallel %i, %j in 64, 32 {
+      store %f[%i, %j] = %f[%i, %j] + 1.0
+    }
+    store_C: copy %f -> %C
+)");
 }
 
 TEST(Normalise, NegativeIndices) {
@@ -47,7 +57,13 @@ TEST(Normalise, NegativeIndices) {
   k.b->AddStore(k.C, {int64_t{-1}, Binary("sub", i, MakeConst(4))}, 1.0);
   k.b->AddStore(k.C, {Binary("sub", i, MakeConst(2)), k.tx}, 2.0);  // of either sign: stays
   k.b->End();
-  EXPECT_EQ(Normalised(&k), "");
+  EXPECT_EQ(Normalised(&k), R"(    for %i in 0..4 {
+      if %tx == 0 {
+        store %C[63, %i + 28] = 1.0
+      }
+      store %C[%i - 2, %tx] = 2.0
+    }
+)");
 }
 
 TEST(Normalise, ExplicitUnroll) {
@@ -90,7 +106,20 @@ TEST(Normalise, GroupsFromThreadRanges) {
       "land", {Binary("eq", group, MakeConst(1)), Binary("gt", k.bx, MakeConst(0))}, None()));
   k.b->AddTile("fill", {s, 0.0, List()});
   k.b->End();
-  EXPECT_EQ(Normalised(&k), "");
+  EXPECT_EQ(Normalised(&k), R"(    alloc %s: shared f32[64, 32] sized
+    group 0 +: 128 {
+      copy_A: copy %A -> %s
+    }
+    group 128 +: 128 {
+      store_C: copy %s -> %C
+    }
+    bind %group = %tx / 64
+    group 64 +: 64 {
+      if %bx > 0 {
+        fill: fill %s, 0.0
+      }
+    }
+)");
 }
 
 TEST(Normalise, ScatteredThreadsAreNoGroup) {
@@ -121,7 +150,26 @@ TEST(Normalise, BranchOfAPipelinedLoop) {
   k.b->AddTile("fill", {f, 0.0, List()});
   k.b->End();
   k.b->End();
-  EXPECT_EQ(Normalised(&k), "");
+  EXPECT_EQ(Normalised(&k), R"(    alloc %s: shared f32[64, 32] sized
+    alloc %f: frag f32[64, 32] sized
+    for %i in 0..8 pipelined(stages=2) {
+      bind %cond = %i > %bx
+      bind %row = if(%cond, %A[%i, 0], 0.0)
+      copy_A: if %cond {
+        copy %A -> %s
+      }
+      copy: if %cond {
+        copy %s -> %f
+      }
+      store_C: if %cond {
+        fill %C, %row
+      }
+      bind %other = not %i > %bx
+      fill: if %other {
+        fill %f, 0.0
+      }
+    }
+)");
 }
 
 TEST(Normalise, UniformStoresAreElected) {
