@@ -72,7 +72,10 @@ namespace passes {
 Func AssignResources(Func f, PassContext& ctx) {
   return MapKernels(f, [&](const Kernel& k) {
     CheckLimits(k, ctx.target);
-    return SwizzleBlocks(k);
+    // A function of the user's may be called `main`; the device function never is.
+    auto named = CopyNode(k.get());
+    named->name = std::string(k->name) + "_kernel";
+    return SwizzleBlocks(Kernel(named));
   });
 }
 

@@ -64,7 +64,8 @@ def test_registered_ops_take_the_arguments_that_rows_send():
         if row.kind != "tile" or row.target not in registered:
             continue
         sent = [n for n, _ in row.sent if n != "annotations"]
-        params = registered[row.target]
+        # What the compiler adds to an op comes last and is absent by default: a reduction's workspace.
+        params = [p for p in registered[row.target] if str(p[0]) != "workspace"]
         assert len(sent) == len(params), row.name
         if row.name != row.target:
             continue

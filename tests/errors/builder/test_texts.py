@@ -28,7 +28,7 @@ CASES = [
     ("x = T.float16(70000)", ValueError, "Literal value 70000 exceeds maximum of float16"),
     ("x = T.alloc_var('int8', 200)", ValueError, "Literal value 200 exceeds maximum of int8"),
     # functions
-    ("x = T.__exp(bx)", TypeError, "T.__exp needs a floating-point argument, got int32"),
+    ("x = T.__exp(bx)", TypeError, "T.__exp requires a floating-point operand, but got int32"),
     (
         "x = T.ieee_add(A[0, 0], A[0, 1], 'up')",
         ValueError,
