@@ -205,13 +205,28 @@ class BranchSplitter {
           }
           [[fallthrough]];
         default: {
-          Stmt guarded = MakeIf(cond, MakeSeq({s}), s->span);
+          // The guard is the unit now, and takes its name.
+          Stmt guarded = MakeIf(cond, MakeSeq({Unlabelled(s)}), s->span);
           auto copy = CopyNode(guarded.as<IfObj>());
           copy->label = s->label;
           out_.push_back(Stmt(copy));
         }
       }
     }
+  }
+
+  static Stmt Unlabelled(const Stmt& s) {
+    if (const auto* op = s.as<TileOpObj>()) {
+      auto copy = CopyNode(op);
+      copy->label = ffi::String();
+      return Stmt(copy);
+    }
+    if (const auto* nest = s.as<ParallelObj>()) {
+      auto copy = CopyNode(nest);
+      copy->label = ffi::String();
+      return Stmt(copy);
+    }
+    return s;
   }
 
   std::vector<Stmt> out_;

@@ -204,7 +204,7 @@ std::string Printer::Element(const ir::Buffer& b, const ir::Expr& index) {
 }
 
 std::string Printer::VectorPlace(const ir::Buffer& b, const ir::Expr& index, DataType t, bool write) {
-  std::string at = ir::IsConst(index, 0) ? Pointer(b) : "(" + Pointer(b) + " + " + Expr(index) + ")";
+  std::string at = ir::IsConst(index, 0) ? Pointer(b) : "(" + Pointer(b) + " + " + Paren(Expr(index)) + ")";
   return std::string("*(") + (write ? "" : "const ") + TypeName(t) + "*)" + at;
 }
 

@@ -134,6 +134,61 @@ std::shared_ptr<Footprint> AccessReader::Enumerate(const Expr& index, int64_t el
   return out;
 }
 
+// No two threads touch one element, by enumeration over threads and loops. Blocks are fixed; an index with
+// other unknowns is not judged.
+bool AccessReader::OwnBytes(const Expr& index, int64_t count) {
+  std::vector<std::pair<const VarObj*, int64_t>> loops;
+  bool ok = true;
+  int64_t points = 1;
+  Walk(index, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kLoad) ok = false;
+    if (n->kind != NodeKind::kVar) return ok;
+    const auto* v = static_cast<const VarObj*>(n);
+    for (const Var& t : kernel_->thread_vars) {
+      if (t.get() == v) return ok;
+    }
+    for (const Var& b : kernel_->block_vars) {
+      if (b.get() == v) return ok;
+    }
+    for (const auto& [seen, extent] : loops) {
+      if (seen == v) return ok;
+    }
+    auto loop = loops_.find(v);
+    auto extent = loop == loops_.end() ? std::nullopt : AsInt(loop->second->extent);
+    if (!extent || !IsConst(loop->second->begin, 0) || loop->second->step.defined()) return ok = false;
+    loops.emplace_back(v, *extent);
+    points *= std::max<int64_t>(1, *extent);
+    return ok = points <= kMaxPoints;
+  });
+  int64_t threads = kernel_->total_threads();
+  if (!ok || points * threads > kMaxPoints || kernel_->threads[1] * kernel_->threads[2] != 1) return false;
+  std::unordered_map<int64_t, int64_t> owner;
+  std::vector<int64_t> at(loops.size(), 0);
+  int64_t tx = 0;
+  std::function<std::optional<int64_t>(const VarObj*)> value = [&](const VarObj* v) -> std::optional<int64_t> {
+    if (v == kernel_->thread_vars[0].get()) return tx;
+    for (size_t i = 0; i < loops.size(); ++i) {
+      if (loops[i].first == v) return at[i];
+    }
+    return 0;
+  };
+  for (tx = 0; tx < threads; ++tx) {
+    for (int64_t p = 0; p < points; ++p) {
+      auto e = arith::EvaluateInt(index, value);
+      if (!e) return false;
+      for (int64_t i = 0; i < count; ++i) {
+        auto [it, fresh] = owner.emplace(*e + i, tx);
+        if (!fresh && it->second != tx) return false;
+      }
+      for (size_t i = 0; i < at.size(); ++i) {
+        if (++at[i] < loops[i].second) break;
+        at[i] = 0;
+      }
+    }
+  }
+  return true;
+}
+
 void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool write, bool atomic, bool async,
                        const Span& span, std::vector<Access>* out) {
   Space space = b->space();
@@ -177,6 +232,7 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
     return true;
   });
   a.key = Print(Substitute(full, canonical)) + loops + " x" + std::to_string(count * b->dtype.bits);
+  if (!a.shared) a.own = OwnBytes(full, count);
   if (a.shared) {
     std::string id = std::string(b->storage->name) + ":" + std::to_string(a.base) + ":" + a.key;
     auto [it, fresh] = footprints_.emplace(id, nullptr);
@@ -257,7 +313,7 @@ Conflict Compare(const Access& a, const Access& b) {
     if ((distance % depth + depth) % depth != 0) return Conflict::kNone;
   }
   bool may_skip_key = !a.atomic && !b.atomic;
-  if (a.key == b.key && may_skip_key && !a.shared) return Conflict::kNone;
+  if (a.key == b.key && a.own && may_skip_key && !a.shared) return Conflict::kNone;
   if (!a.shared || a.footprint == nullptr || b.footprint == nullptr || !a.footprint->known || !b.footprint->known) {
     return Conflict::kBlock;
   }

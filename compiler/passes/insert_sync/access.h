@@ -30,7 +30,8 @@ struct Access {
   int64_t group = 0;        // commits of cp.async before it
   const ir::TokenObj* token = nullptr;
   int64_t slot = 0;         // counter of the token's acquire or wait; slots are equal modulo the depth
-  std::string key;          // canonical text of the index: equal keys touch the same bytes from the same thread
+  std::string key;          // canonical text of the index: equal keys touch the same bytes at each thread
+  bool own = false;         // global: different threads of a block touch different bytes
   std::shared_ptr<Footprint> footprint;
   ir::Span span;
 };
@@ -57,6 +58,7 @@ class AccessReader {
   void Add(const ir::Buffer& b, const ir::Expr& index, int64_t count, bool write, bool atomic, bool async,
            const ir::Span& span, std::vector<Access>* out);
   std::shared_ptr<Footprint> Enumerate(const ir::Expr& index, int64_t elem_bytes, int64_t count, int64_t bytes);
+  bool OwnBytes(const ir::Expr& index, int64_t count);
   ir::Expr Inline(const ir::Expr& e);
 
   const ir::Kernel& kernel_;

@@ -164,7 +164,7 @@ TEST(Normalise, BranchOfAPipelinedLoop) {
       store_C: if %cond {
         fill %C, %row
       }
-      bind %other = not %i > %bx
+      bind %other = %i <= %bx
       fill: if %other {
         fill %f, 0.0
       }

@@ -101,7 +101,7 @@ TEST(ParseError, DamagedTextNeverCrashes) {
   RegisterTestOps();
   std::vector<std::string> texts;
   for (const char* name : {"gemm_tile", "gemm_mapped", "gemm_machine", "constructs"}) {
-    texts.push_back(ReadFile(std::string("tests/golden/ir/") + name + ".ir"));
+    texts.push_back(ReadFile(std::string("tests/unit/ir/programs/") + name + ".ir"));
     ASSERT_FALSE(texts.back().empty());
   }
   const std::string glue = "%@(){}[]<>=+-*/.,:;\"\\0 9i\n&^~|!?#x";

@@ -16,7 +16,7 @@ class GoldenText : public testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenText, RoundTripsAndVerifies) {
   RegisterTestOps();
-  const std::string text = ReadFile(std::string("tests/golden/ir/") + GetParam() + ".ir");
+  const std::string text = ReadFile(std::string("tests/unit/ir/programs/") + GetParam() + ".ir");
   ASSERT_FALSE(text.empty());
   const Func f = ParseFunc(text);
   EXPECT_EQ(Print(f), text);
