@@ -21,14 +21,22 @@
 namespace tilescale::sim {
 
 enum class Kind : u8 { kThread, kMbarrier, kCpAsync, kBulkRead, kBulkDone, kNbi };
-constexpr u32 kMaxMbarriers = 1024;  // of one CTA
+constexpr u32 kMaxMbarriers = 256;  // of one CTA
 
-// Components of a CTA of `threads` threads (a multiple of 32) are numbered: threads, mbarriers,
-// then one per thread and engine.
+// Components of a CTA of `threads` threads (a multiple of 32) are numbered so that what most
+// kernels use comes first, since vectors are dense: threads, their cp.async groups, mbarriers, then
+// the threads' bulk groups and puts.
 inline u32 ComponentBase(Kind kind, u32 threads) {
-  if (kind == Kind::kThread) return 0;
-  if (kind == Kind::kMbarrier) return threads;
-  return threads + kMaxMbarriers + (u32(kind) - u32(Kind::kCpAsync)) * threads;
+  switch (kind) {
+    case Kind::kThread:
+      return 0;
+    case Kind::kCpAsync:
+      return threads;
+    case Kind::kMbarrier:
+      return 2 * threads;
+    default:
+      return kMaxMbarriers + (2 + u32(kind) - u32(Kind::kBulkRead)) * threads;
+  }
 }
 
 struct CtaClocks {

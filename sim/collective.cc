@@ -20,7 +20,7 @@ void Execute(Cta& c, Warp& w, size_t i, const Fiber* last) {
     Fiber& f = c.fibers[g.lanes.warp * 32 + l];
     if (&f != last) MarkReady(f);
   });
-  w.gathers[i] = w.gathers.back();
+  if (i + 1 < w.gathers.size()) w.gathers[i] = w.gathers.back();
   w.gathers.pop_back();
 }
 

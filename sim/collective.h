@@ -32,9 +32,9 @@ void EnterTwin(void* return_address);
 
 // The lanes that take part in one warp instruction and what each brought.
 struct Lanes {
-  u32 mask = 0;  // the lanes that came
-  u32 warp = 0;  // warp of the CTA
-  void* args[32] = {};
+  u32 mask = 0;    // the lanes that came
+  u32 warp = 0;    // warp of the CTA
+  void* args[32];  // of the lanes that came
 
   template <class T>
   T& As(u32 lane) const {

@@ -159,6 +159,7 @@ struct Fiber {
 };
 
 struct Gather {
+  Gather() {}  // NOLINT(modernize-use-equals-default): the arguments of absent lanes stay unset
   const char* instruction = nullptr;
   ExitedLanes exited = ExitedLanes::kSkip;
   u32 mask = 0;

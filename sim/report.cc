@@ -53,11 +53,12 @@ struct Component {
 
 Component ComponentOf(const Access& a, u32 lane) {
   u32 threads = core.cta_info[a.cta()].threads, n = a.group() * 32 + lane;
-  if (n < threads) return {Kind::kThread, n};
-  n -= threads;
-  if (n < kMaxMbarriers) return {Kind::kMbarrier, n};
-  n -= kMaxMbarriers;
-  return {Kind(u32(Kind::kCpAsync) + n / threads), n % threads};
+  for (Kind kind :
+       {Kind::kNbi, Kind::kBulkDone, Kind::kBulkRead, Kind::kMbarrier, Kind::kCpAsync}) {
+    u32 base = ComponentBase(kind, threads);
+    if (n >= base) return {kind, n - base};
+  }
+  return {Kind::kThread, n};
 }
 
 const char* EngineName(Kind kind) {

@@ -296,7 +296,6 @@ void Block(Fiber& f, const Wait& wait) {
   f.polled.clear();
   f.wait = wait;
   Park(f, FiberState::kWaiting);
-  f.wait = Wait{};
 }
 
 void Poll(Fiber& f) {

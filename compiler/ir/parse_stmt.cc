@@ -25,7 +25,11 @@ Stmt Parser::Statements() {
   std::vector<Stmt> stmts;
   while (!Is("}")) {
     if (Now().kind == LexKind::kEnd) Fail("expected `}`, got the end of the text");
-    stmts.push_back(Statement());
+    if (Is("memory") && Ahead(1).kind == LexKind::kSymbol) {
+      MemoryLine();
+    } else {
+      stmts.push_back(Statement());
+    }
     while (Accept(";")) {
     }
   }
@@ -257,6 +261,18 @@ Stmt Parser::ViewStmt() {
   view->slots = Accept("slots");
   Declare(name, view->buffer);
   return View(std::move(view));
+}
+
+// Another form of a declared storage: a name for the text, no statement.
+void Parser::MemoryLine() {
+  Take();
+  const Lexeme& name = Symbol("a buffer's name");
+  Expect(":");
+  Storage made;
+  auto copy = CopyNode(BufferType(name.text, Storage(), &made, Space::kGlobal, Root::kAlloc).get());
+  Expect("of");
+  copy->storage = LookupBuffer(Symbol("a buffer"))->storage;
+  Declare(name, Buffer(std::move(copy)));
 }
 
 Stmt Parser::StoreStmt() {

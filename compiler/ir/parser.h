@@ -111,6 +111,7 @@ class Parser {
   void AllocFacts(AllocObj* alloc);
   void Families(AllocObj* alloc);
   Stmt ViewStmt();
+  void MemoryLine();
   Stmt StoreStmt();
   Stmt ForStmt();
   PipelineHint Hint();

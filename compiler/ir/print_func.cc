@@ -80,6 +80,38 @@ void Printer::CollectSources(const Func& f) {
   });
 }
 
+// At the machine stage a storage is known in flat forms of several element types. The text declares
+// each where the storage is declared; no node stands for that.
+void Printer::CollectMemories(const Func& f) {
+  std::unordered_set<const NodeObj*> declared;
+  for (const Param& param : f->params) declared.insert(param->buffer.get());
+  Walk(f->body, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kAlloc) declared.insert(static_cast<const AllocObj*>(n)->buffer.get());
+    if (n->kind == NodeKind::kView) declared.insert(static_cast<const ViewObj*>(n)->buffer.get());
+    return true;
+  });
+  Walk(f->body, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kBuffer && declared.insert(n).second) {
+      const auto* b = static_cast<const BufferObj*>(n);
+      memories_[b->storage.get()].push_back(b);
+    }
+    return true;
+  });
+}
+
+void Printer::PrintMemories(const StorageObj* storage) {
+  auto it = memories_.find(storage);
+  if (it == memories_.end()) return;
+  const std::string& base = NameOf(storages_.at(storage));
+  for (const BufferObj* b : it->second) {
+    Line();
+    out_ += "memory %" + names_.Declare(b, View(b->name)) + ": ";
+    PrintBufferType(b, Root::kAlloc);
+    out_ += " of %" + base;
+  }
+  memories_.erase(it);
+}
+
 // " @7:12", and behind each "<" the line that called: " @7:12<2#30".
 void Printer::PrintSpan(const Span& span) {
   if (!spans_ || !span.defined()) return;
@@ -222,6 +254,7 @@ void Printer::PrintKernel(const KernelObj* kernel) {
 }
 
 void Printer::PrintFunc(const Func& f) {
+  CollectMemories(f);
   if (spans_) {
     CollectSources(f);
     std::vector<std::string> lines(sources_.size());
@@ -244,8 +277,16 @@ void Printer::PrintFunc(const Func& f) {
   } else {
     out_ += " options none";
   }
-  PrintBody(f->body);
-  out_ += "\n";
+  out_ += " {";
+  names_.Push();
+  ++indent_;
+  for (const Param& param : f->params) {
+    if (param->buffer.defined()) PrintMemories(param->buffer->storage.get());
+  }
+  --indent_;
+  PrintFlat(f->body);
+  names_.Pop();
+  out_ += "}\n";
 }
 
 }  // namespace tilescale::ir::text

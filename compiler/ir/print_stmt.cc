@@ -22,6 +22,12 @@ bool IsSized(const BufferObj* b) {
   return SameExpr(b->storage->bits, ElementBits(b));
 }
 
+Buffer DeclaredBy(const Stmt& s) {
+  if (const AllocObj* alloc = s.as<AllocObj>()) return alloc->buffer;
+  if (const ViewObj* view = s.as<ViewObj>()) return view->buffer;
+  return Buffer();
+}
+
 }  // namespace
 
 // What follows a buffer's name: "f16[128, 32] strides [..] offset e root r sized".
@@ -266,6 +272,8 @@ void Printer::PrintFlat(const Stmt& body) {
   for (const Stmt& s : StmtsOf(body)) {
     Line();
     PrintStmt(s);
+    const Buffer declared = DeclaredBy(s);
+    if (declared.defined()) PrintMemories(declared->storage.get());
   }
   --indent_;
   Line();

@@ -93,6 +93,8 @@ class Printer {
   void PrintParam(const ParamObj* param);
   void PrintOptions(const OptionsObj* options);
   void CollectSources(const Func& f);
+  void CollectMemories(const Func& f);
+  void PrintMemories(const StorageObj* storage);
 
   void PrintBufferType(const BufferObj* buffer, Root usual_root);
   void Line() { out_.append("\n").append(2 * indent_, ' '); }
@@ -105,7 +107,9 @@ class Printer {
   std::string out_;
   Names names_;
   std::unordered_map<const StorageObj*, const BufferObj*> storages_;  // its first buffer
-  std::map<std::pair<std::string, std::string>, int> sources_;        // (file, function) -> number
+  // Buffers that no statement declares, by the storage they are another form of.
+  std::unordered_map<const StorageObj*, std::vector<const BufferObj*>> memories_;
+  std::map<std::pair<std::string, std::string>, int> sources_;  // (file, function) -> number
 };
 
 }  // namespace tilescale::ir::text

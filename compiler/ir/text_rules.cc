@@ -19,8 +19,9 @@ constexpr std::array<std::string_view, 62> kReserved = {
     "role",     "root",        "schedule", "sized",    "step",  "store",   "strides",  "turn",
     "unroll",   "vector",      "versions", "via",      "view",  "wait",
 };
-constexpr std::array<std::string_view, 11> kReservedMore = {
-    "while", "width", "true", "false", "nan", "inf", "op", "pipelined", "region", "value", "tile"};
+constexpr std::array<std::string_view, 12> kReservedMore = {"while",  "width", "true", "false",
+                                                            "nan",    "inf",   "op",   "pipelined",
+                                                            "region", "value", "tile", "memory"};
 
 template <size_t N>
 bool Contains(const std::array<std::string_view, N>& words, std::string_view word) {

@@ -109,7 +109,10 @@ void ForEachExpr(const StmtObj* s, const std::function<void(const Expr&)>& f) {
 }
 
 bool StructuralEqual(const Node& a, const Node& b) {
-  return ffi::StructuralEqual::Equal(a, b);
+  // A whole program's only free symbols are the machine stage's other forms of a storage, which no
+  // statement declares: they pair where they are used first.
+  const bool map_free = a.as<FuncObj>() != nullptr;
+  return ffi::StructuralEqual::Equal(a, b, map_free);
 }
 
 namespace {

@@ -11,13 +11,15 @@ LITMUS(cta_barrier, 128) {
 }
 LITMUS_END(cta_barrier)
 
-// Warps 0 and 1 produce and arrive, warps 2 and 3 wait. v2: counts differ; v3: nobody arrives.
+// Warps 0 and 1 produce and arrive, warps 2 and 3 wait. v2: counts differ; v3: nobody arrives; v4: what comes after
+// the arrival is not published.
 LITMUS(named_barrier, 128) {
   IDS;
   TS_SMEM(float, s, 64, 0);
   if (t < 64) {
     s[t] = t;
     if (v != 3) bar_arrive(1, 128);
+    if (v == 4) s[t] = 0;
   } else {
     if (v != 1) bar_sync(1, v == 2 ? 96 : 128);
     O[t] = s[t - 64];

@@ -140,6 +140,35 @@ TEST(Text, HandWrittenFormsParse) {
   EXPECT_NE(text.find("bind %d = %tx % 32"), std::string::npos) << text;
 }
 
+// The machine stage uses a storage in flat forms that no statement declares.
+TEST(Text, UndeclaredFormsOfAStorageRoundTrip) {
+  RegisterTestOps();
+  const Func parsed =
+      ParseFunc(Program("alloc %s: shared f16[64] at 0\nbind %x = %s[0]", "machine"));
+  const Buffer a = parsed->params[0]->buffer;
+  Func f = MapKernels(parsed, [&](const Kernel& k) {
+    std::vector<Stmt> stmts = StmtsOf(k->body);
+    const Buffer s = stmts[0].as<AllocObj>()->buffer;
+    Buffer words = MakeBuffer("s", UInt(32), {MakeConst(32)}, s->storage);
+    Buffer flat = MakeBuffer("A", Float(16), {Mul(a->shape[0], 64)}, a->storage);
+    stmts.push_back(MakeStore(words, {MakeConst(1)}, MakeConst(7, UInt(32)), Span()));
+    stmts.push_back(MakeBind(MakeVar("y", Float(16)), MakeLoad(flat, {MakeConst(3)}), Span()));
+    stmts.push_back(MakeStore(words, {MakeConst(2)}, MakeConst(8, UInt(32)), Span()));
+    auto copy = CopyNode(k.get());
+    copy->body = MakeSeq(std::move(stmts));
+    return Kernel(std::move(copy));
+  });
+  Verify(f);
+  const std::string text = Print(f);
+  EXPECT_NE(text.find("memory %A_1: f16[%m * 64] of %A"), std::string::npos) << text;
+  EXPECT_NE(text.find("memory %s_1: u32[32] of %s"), std::string::npos) << text;
+  const Func again = ParseFunc(text);
+  EXPECT_EQ(Print(again), text);
+  EXPECT_TRUE(StructuralEqual(f, again));
+  EXPECT_FALSE(StructuralEqual(f, parsed));
+  Verify(again);
+}
+
 // Symbols are equal by where they are declared, not by name; types and uses count.
 TEST(StructuralEqual, IsAlphaEquivalence) {
   RegisterTestOps();
