@@ -219,10 +219,10 @@ class Applier : public Mutator {
       stmts.push_back(MakeBind(fresh, Substitute(bind->value, map), bind->span));
       map[bind->var.get()] = fresh;
     }
-    Stmt body = Rebuffer(views)(MutateStmt(Substitute(unit.stmt, map)));
+    Stmt body = Substitute(unit.stmt, map);
     // Inside a pipe an asynchronous op is committed by the schedule.
-    if (unit.stmt.kind() == NodeKind::kTileOp) body = Rebuffer(views)(Substitute(unit.stmt, map));
-    stmts.push_back(body);
+    if (unit.stmt.kind() != NodeKind::kTileOp) body = MutateStmt(body);
+    stmts.push_back(Rebuffer(views)(body));
     Stmt all = MakeSeq(stmts);
     if (!inside.defined() || IsConst(inside, 1)) return all;
     return MakeIf(inside, all, unit.stmt->span);

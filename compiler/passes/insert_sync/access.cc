@@ -225,6 +225,7 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
     auto it = loops_.find(v);
     if (it != loops_.end() && !canonical.count(v)) {
       loops += " " + Print(it->second->begin) + "+" + Print(it->second->extent);
+      if (it->second->step.defined()) loops += "*" + Print(it->second->step);
       canonical[v] = MakeVar("loop" + std::to_string(canonical.size()));
     } else if (slots_.count(v) && !canonical.count(v)) {
       canonical[v] = MakeVar("slot");
@@ -232,8 +233,12 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
     return true;
   });
   a.key = Print(Substitute(full, canonical)) + loops + " x" + std::to_string(count * b->dtype.bits);
-  if (!a.shared) a.own = OwnBytes(full, count);
-  if (a.shared) {
+  if (!a.shared) {
+    // Statements are read more than once: each index is judged once.
+    auto [it, fresh] = own_.emplace(std::string(b->storage->name) + ":" + a.key + ":" + std::to_string(count), false);
+    if (fresh) it->second = OwnBytes(full, count);
+    a.own = it->second;
+  } else {
     std::string id = std::string(b->storage->name) + ":" + std::to_string(a.base) + ":" + a.key;
     auto [it, fresh] = footprints_.emplace(id, nullptr);
     if (fresh) it->second = Enumerate(full, std::max(1, b->dtype.bits / 8), count, a.bytes);

@@ -74,6 +74,7 @@ class AccessReader {
   std::unordered_map<const ir::VarObj*, SlotOf> slots_;
   std::unordered_map<const ir::VarObj*, const ir::ForObj*> loops_;
   std::unordered_map<std::string, std::shared_ptr<Footprint>> footprints_;
+  std::unordered_map<std::string, bool> own_;
 };
 
 enum class Conflict { kNone, kWarp, kBlock };  // kWarp: only between lanes of one warp
