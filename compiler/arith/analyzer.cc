@@ -8,7 +8,9 @@ namespace tilescale::arith {
 
 using namespace ir;  // NOLINT
 
-Analyzer::Analyzer() : impl_(std::make_unique<Impl>()) { impl_->self = this; }
+Analyzer::Analyzer() : impl_(std::make_unique<Impl>()) {
+  impl_->self = this;
+}
 Analyzer::~Analyzer() = default;
 
 size_t Analyzer::Mark() const {
@@ -45,7 +47,8 @@ void Analyzer::Bind(const Var& var, Interval range) {
 
 void Analyzer::Bind(const Var& var, const Expr& begin, const Expr& extent) {
   Expr first = impl_->Rewrite(begin);
-  Expr last = impl_->Rewrite(ir::Add(ir::Add(first, Cast(impl_->Rewrite(extent), first.dtype())), -1));
+  Expr last =
+      impl_->Rewrite(ir::Add(ir::Add(first, Cast(impl_->Rewrite(extent), first.dtype())), -1));
   Interval low = impl_->BoundsOf(first), high = impl_->BoundsOf(last);
   SetFact(impl_.get(), var, VarFact{{low.lo, high.hi}, first, last, Expr()});
 }
@@ -65,8 +68,8 @@ namespace {
 
 void SetFact(Analyzer::Impl* impl, const Var& var, VarFact fact) {
   auto it = impl->vars.find(var.get());
-  Analyzer::Impl::Undo u{var.get(), {}, it != impl->vars.end(), impl->nonneg.size(),
-                         impl->conditions.size()};
+  Analyzer::Impl::Undo u{
+      var.get(), {}, it != impl->vars.end(), impl->nonneg.size(), impl->conditions.size()};
   if (u.had) u.old_fact = it->second;
   impl->undo.push_back(u);
   impl->keep.push_back(var);
@@ -94,9 +97,15 @@ void Analyzer::Assume(const Expr& cond) {
   impl_->AssumeSimplified(impl_->Rewrite(Inline(impl_->vars).MutateExpr(cond)));
 }
 
-Expr Analyzer::Simplify(const Expr& e) { return impl_->Rewrite(e); }
-LinearForm Analyzer::Linear(const Expr& e) { return impl_->ToLinear(impl_->Rewrite(e)); }
-Expr Analyzer::FromLinear(const LinearForm& f, DataType dtype) { return impl_->Build(f, dtype); }
+Expr Analyzer::Simplify(const Expr& e) {
+  return impl_->Rewrite(e);
+}
+LinearForm Analyzer::Linear(const Expr& e) {
+  return impl_->ToLinear(impl_->Rewrite(e));
+}
+Expr Analyzer::FromLinear(const LinearForm& f, DataType dtype) {
+  return impl_->Build(f, dtype);
+}
 Interval Analyzer::Bounds(const Expr& e) {
   return impl_->BoundsOf(impl_->Rewrite(Inline(impl_->vars).MutateExpr(e)));
 }
@@ -144,8 +153,12 @@ std::optional<int64_t> Analyzer::Stride(const Expr& e, const Var& var) {
   return stride;
 }
 
-const Analyzer::Stats& Analyzer::stats() const { return impl_->stats; }
-const std::string& Analyzer::counterexample() const { return impl_->counterexample; }
+const Analyzer::Stats& Analyzer::stats() const {
+  return impl_->stats;
+}
+const std::string& Analyzer::counterexample() const {
+  return impl_->counterexample;
+}
 
 bool IsHostEvaluable(const Expr& e) {
   bool ok = true;

@@ -8,17 +8,17 @@
 //   a.Simplify((i*64 + j) / 64);      a.Prove(Lt(i + 1, n));      a.Modulo(i*8).divisor == 8
 #pragma once
 
+#include "compiler/ir/build.h"
+#include "compiler/ir/visit.h"
+#include "compiler/layout/layout.h"
+
 #include <cstdint>
-#include <limits>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "compiler/ir/build.h"
-#include "compiler/ir/visit.h"
-#include "compiler/layout/layout.h"
 
 namespace tilescale::arith {
 
@@ -36,7 +36,11 @@ struct Congruence {
   int64_t divisor = 1, remainder = 0;
 };
 
-enum class Tier : uint8_t { kFast, kEnumerate, kSolver };  // kFast: normal form, intervals, congruences
+enum class Tier : uint8_t {
+  kFast,
+  kEnumerate,
+  kSolver
+};  // kFast: normal form, intervals, congruences
 
 // Σ coeff·atom + constant; atoms are expressions that are no sum (vars, divisions, loads, …).
 struct LinearForm {
@@ -54,7 +58,8 @@ class Analyzer {
   size_t Mark() const;
   void Leave(size_t mark);
   void Bind(const ir::Var& var, Interval range);
-  void Bind(const ir::Var& var, const ir::Expr& begin, const ir::Expr& extent);  // begin ≤ var < begin+extent
+  void Bind(const ir::Var& var, const ir::Expr& begin,
+            const ir::Expr& extent);                       // begin ≤ var < begin+extent
   void Define(const ir::Var& var, const ir::Expr& value);  // var == value (a Bind)
   void Assume(const ir::Expr& cond);                       // conjunctions are split
   // Extents of buffers and grid sizes are positive integers; declared by Bind of their vars.
@@ -86,11 +91,12 @@ class Analyzer {
 // Where libz3 is; used at the first query that needs it. Without one such queries are "unknown".
 void SetSolverLibrary(std::string path);
 
-// The place of a point of a layout on one axis as an expression of its coordinates. Coordinates are in
-// range (0 ≤ x < extent). apply_layout.cc.
+// The place of a point of a layout on one axis as an expression of its coordinates. Coordinates are
+// in range (0 ≤ x < extent). apply_layout.cc.
 ir::Expr ApplyLayout(const Layout& layout, Axis axis, const std::vector<ir::Expr>& point);
 
-// The value of an integer expression; `value` gives variables. nullopt: not evaluable (loads, division by 0).
+// The value of an integer expression; `value` gives variables. nullopt: not evaluable (loads,
+// division by 0).
 std::optional<int64_t> EvaluateInt(
     const ir::Expr& e, const std::function<std::optional<int64_t>(const ir::VarObj*)>& value);
 

@@ -2,13 +2,13 @@
 // The state of an Analyzer, shared by the files of this folder only.
 #pragma once
 
+#include "compiler/arith/analyzer.h"
+
 #include <map>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
-
-#include "compiler/arith/analyzer.h"
 
 namespace tilescale::arith {
 
@@ -22,9 +22,10 @@ struct VarFact {
 struct Analyzer::Impl {
   Analyzer* self = nullptr;
   std::unordered_map<const ir::VarObj*, VarFact> vars;
-  std::unordered_map<const ir::VarObj*, int> order;  // first sight: a deterministic order of variables
-  std::vector<LinearForm> nonneg;                    // assumed: form ≥ 0
-  std::vector<ir::Expr> conditions;                  // assumed, for the solver and syntactic hits
+  std::unordered_map<const ir::VarObj*, int>
+      order;                         // first sight: a deterministic order of variables
+  std::vector<LinearForm> nonneg;    // assumed: form ≥ 0
+  std::vector<ir::Expr> conditions;  // assumed, for the solver and syntactic hits
   struct Undo {
     const ir::VarObj* var;  // null: a fact of nonneg / conditions
     VarFact old_fact;

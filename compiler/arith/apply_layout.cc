@@ -32,7 +32,8 @@ Expr ApplyLayout(const Layout& layout, Axis axis, const std::vector<Expr>& point
   }
   const Swizzle& swz = layout.swz();
   if (swz && axis == kAddr) {
-    Expr bits = FloorMod(FloorDiv(place, int64_t(1) << (swz.base + swz.shift)), int64_t(1) << swz.bits);
+    Expr bits =
+        FloorMod(FloorDiv(place, int64_t(1) << (swz.base + swz.shift)), int64_t(1) << swz.bits);
     place = MakeOp(OpCode::kBitXor, {place, Mul(bits, int64_t(1) << swz.base)}, t);
   }
   return place;

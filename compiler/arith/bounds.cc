@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Intervals and congruences of integer expressions.
+#include "compiler/arith/analyzer_impl.h"
+
 #include <algorithm>
 #include <numeric>
-
-#include "compiler/arith/analyzer_impl.h"
 
 namespace tilescale::arith {
 
@@ -32,20 +32,27 @@ Interval Multiply(Interval a, Interval b) {
   int64_t p[4] = {SatMul(a.lo, b.lo), SatMul(a.lo, b.hi), SatMul(a.hi, b.lo), SatMul(a.hi, b.hi)};
   return {*std::min_element(p, p + 4), *std::max_element(p, p + 4)};
 }
-Interval Union(Interval a, Interval b) { return {std::min(a.lo, b.lo), std::max(a.hi, b.hi)}; }
-// Values of the dtype; index arithmetic means integers, so 32- and 64-bit variables are unbounded but
-// for unsigned ones, narrower loads have their range.
+Interval Union(Interval a, Interval b) {
+  return {std::min(a.lo, b.lo), std::max(a.hi, b.hi)};
+}
+// Values of the dtype; index arithmetic means integers, so 32- and 64-bit variables are unbounded
+// but for unsigned ones, narrower loads have their range.
 Interval RangeOfType(DataType t) {
   if (IsBool(t)) return {0, 1};
   if (IsUInt(t)) return {0, t.bits >= 63 ? kMax : (int64_t(1) << t.bits) - 1};
-  if (IsInt(t) && t.bits < 64) return {-(int64_t(1) << (t.bits - 1)), (int64_t(1) << (t.bits - 1)) - 1};
+  if (IsInt(t) && t.bits < 64)
+    return {-(int64_t(1) << (t.bits - 1)), (int64_t(1) << (t.bits - 1)) - 1};
   return {};
 }
 
 }  // namespace
 
-Interval Add(Interval a, Interval b) { return {SatAdd(a.lo, b.lo), SatAdd(a.hi, b.hi)}; }
-Interval Scale(Interval a, int64_t k) { return Multiply(a, {k, k}); }
+Interval Add(Interval a, Interval b) {
+  return {SatAdd(a.lo, b.lo), SatAdd(a.hi, b.hi)};
+}
+Interval Scale(Interval a, int64_t k) {
+  return Multiply(a, {k, k});
+}
 
 Interval Analyzer::Impl::BoundsOf(const LinearForm& f) {
   Interval out{f.constant, f.constant};
@@ -182,8 +189,7 @@ Congruence Analyzer::Impl::ModuloOf(const Expr& e) {
       const auto* eq = cond.as<OpObj>();
       if (eq == nullptr || eq->op() != OpCode::kEq) continue;
       const auto* mod = eq->args[0].as<OpObj>();
-      if (mod == nullptr ||
-          (mod->op() != OpCode::kFloorMod && mod->op() != OpCode::kTruncMod)) {
+      if (mod == nullptr || (mod->op() != OpCode::kFloorMod && mod->op() != OpCode::kTruncMod)) {
         continue;
       }
       auto d = AsInt(mod->args[1]), r = AsInt(eq->args[1]);
@@ -228,9 +234,9 @@ Congruence Analyzer::Impl::ModuloOf(const Expr& e) {
     case OpCode::kMax: {
       int n = static_cast<int>(op->args.size());
       Congruence a = ModuloOf(op->args[n - 2]), b = ModuloOf(op->args[n - 1]);
-      int64_t d = std::gcd(std::gcd(a.divisor, b.divisor),
-                           a.remainder > b.remainder ? a.remainder - b.remainder
-                                                     : b.remainder - a.remainder);
+      int64_t d = std::gcd(std::gcd(a.divisor, b.divisor), a.remainder > b.remainder
+                                                               ? a.remainder - b.remainder
+                                                               : b.remainder - a.remainder);
       return {d, d > 0 ? FloorModInt(a.remainder, d) : a.remainder};
     }
     case OpCode::kBitXor:

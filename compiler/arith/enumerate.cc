@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Exact enumeration of small domains: the tier for digits and XORs that sums cannot say.
-#include <unordered_set>
-
 #include "compiler/arith/analyzer_impl.h"
+
+#include <unordered_set>
 
 namespace tilescale::arith {
 
@@ -10,35 +10,59 @@ using namespace ir;  // NOLINT
 
 namespace {
 
-constexpr int64_t kMaxPoints = int64_t(1) << 16;    // of one query
-constexpr int64_t kMaxTotal = int64_t(1) << 20;     // of one analyzer: a kernel
+constexpr int64_t kMaxPoints = int64_t(1) << 16;  // of one query
+constexpr int64_t kMaxTotal = int64_t(1) << 20;   // of one analyzer: a kernel
 
 std::optional<int64_t> EvaluateOp(const OpObj* op, int64_t a, int64_t b) {
   switch (op->op()) {
-    case OpCode::kAdd: return a + b;
-    case OpCode::kSub: return a - b;
-    case OpCode::kMul: return a * b;
-    case OpCode::kNeg: return -a;
-    case OpCode::kFloorDiv: return b == 0 ? std::nullopt : std::optional(FloorDivInt(a, b));
-    case OpCode::kFloorMod: return b == 0 ? std::nullopt : std::optional(FloorModInt(a, b));
-    case OpCode::kTruncDiv: return b == 0 ? std::nullopt : std::optional(a / b);
-    case OpCode::kTruncMod: return b == 0 ? std::nullopt : std::optional(a % b);
-    case OpCode::kMin: return a < b ? a : b;
-    case OpCode::kMax: return a > b ? a : b;
-    case OpCode::kShl: return b < 0 || b > 62 ? std::nullopt : std::optional(a << b);
-    case OpCode::kShr: return b < 0 || b > 62 ? std::nullopt : std::optional(a >> b);
-    case OpCode::kBitAnd: return a & b;
-    case OpCode::kBitOr: return a | b;
-    case OpCode::kBitXor: return a ^ b;
-    case OpCode::kBitNot: return ~a;
-    case OpCode::kEq: return a == b;
-    case OpCode::kNe: return a != b;
-    case OpCode::kLt: return a < b;
-    case OpCode::kLe: return a <= b;
-    case OpCode::kGt: return a > b;
-    case OpCode::kGe: return a >= b;
-    case OpCode::kNot: return !a;
-    default: return std::nullopt;
+    case OpCode::kAdd:
+      return a + b;
+    case OpCode::kSub:
+      return a - b;
+    case OpCode::kMul:
+      return a * b;
+    case OpCode::kNeg:
+      return -a;
+    case OpCode::kFloorDiv:
+      return b == 0 ? std::nullopt : std::optional(FloorDivInt(a, b));
+    case OpCode::kFloorMod:
+      return b == 0 ? std::nullopt : std::optional(FloorModInt(a, b));
+    case OpCode::kTruncDiv:
+      return b == 0 ? std::nullopt : std::optional(a / b);
+    case OpCode::kTruncMod:
+      return b == 0 ? std::nullopt : std::optional(a % b);
+    case OpCode::kMin:
+      return a < b ? a : b;
+    case OpCode::kMax:
+      return a > b ? a : b;
+    case OpCode::kShl:
+      return b < 0 || b > 62 ? std::nullopt : std::optional(a << b);
+    case OpCode::kShr:
+      return b < 0 || b > 62 ? std::nullopt : std::optional(a >> b);
+    case OpCode::kBitAnd:
+      return a & b;
+    case OpCode::kBitOr:
+      return a | b;
+    case OpCode::kBitXor:
+      return a ^ b;
+    case OpCode::kBitNot:
+      return ~a;
+    case OpCode::kEq:
+      return a == b;
+    case OpCode::kNe:
+      return a != b;
+    case OpCode::kLt:
+      return a < b;
+    case OpCode::kLe:
+      return a <= b;
+    case OpCode::kGt:
+      return a > b;
+    case OpCode::kGe:
+      return a >= b;
+    case OpCode::kNot:
+      return !a;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -53,17 +77,21 @@ std::optional<int64_t> EvaluateInt(
   auto a = EvaluateInt(op->args[0], value);
   if (!a) return std::nullopt;
   switch (op->op()) {
-    case OpCode::kAnd: return *a ? EvaluateInt(op->args[1], value) : std::optional<int64_t>(0);
-    case OpCode::kOr: return *a ? std::optional<int64_t>(1) : EvaluateInt(op->args[1], value);
+    case OpCode::kAnd:
+      return *a ? EvaluateInt(op->args[1], value) : std::optional<int64_t>(0);
+    case OpCode::kOr:
+      return *a ? std::optional<int64_t>(1) : EvaluateInt(op->args[1], value);
     case OpCode::kIf:
-    case OpCode::kSelect: return EvaluateInt(op->args[*a ? 1 : 2], value);
+    case OpCode::kSelect:
+      return EvaluateInt(op->args[*a ? 1 : 2], value);
     case OpCode::kCast: {
       DataType from = op->args[0].dtype();
       bool widens = IsInteger(op->dtype) && (IsInteger(from) || IsBool(from)) &&
                     (op->dtype.bits > from.bits || op->dtype.bits >= 32);
       return widens ? a : std::nullopt;
     }
-    default: break;
+    default:
+      break;
   }
   if (!IsInteger(op->args[0].dtype()) && !IsBool(op->args[0].dtype())) return std::nullopt;
   if (op->args.size() == 1) return EvaluateOp(op, *a, 0);

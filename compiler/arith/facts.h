@@ -6,8 +6,8 @@
 
 namespace tilescale::arith {
 
-// Shapes, strides and sizes of the parameters are ≥ 0; block and thread variables are in their grids;
-// Kernel.requires holds.
+// Shapes, strides and sizes of the parameters are ≥ 0; block and thread variables are in their
+// grids; Kernel.requires holds.
 void BindKernel(Analyzer* a, const ir::Func& f, const ir::Kernel& k);
 // The variable and, for an If arm or a guard, the condition; undone by Leave(mark).
 void BindLoop(Analyzer* a, const ir::ForObj* loop);

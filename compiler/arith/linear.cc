@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Sums in normal form: Σ coeff·atom + constant with atoms in a deterministic order.
+#include "compiler/arith/analyzer_impl.h"
+
 #include <algorithm>
 #include <cstring>
-
-#include "compiler/arith/analyzer_impl.h"
 
 namespace tilescale::arith {
 
@@ -13,11 +13,15 @@ int64_t FloorDivInt(int64_t a, int64_t b) {
   int64_t q = a / b;
   return (a % b != 0 && (a < 0) != (b < 0)) ? q - 1 : q;
 }
-int64_t FloorModInt(int64_t a, int64_t b) { return a - FloorDivInt(a, b) * b; }
+int64_t FloorModInt(int64_t a, int64_t b) {
+  return a - FloorDivInt(a, b) * b;
+}
 
 namespace {
 
-int CompareInt(int64_t a, int64_t b) { return a < b ? -1 : a > b ? 1 : 0; }
+int CompareInt(int64_t a, int64_t b) {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
 
 }  // namespace
 
@@ -72,9 +76,7 @@ int Analyzer::Impl::Compare(const Expr& a, const Expr& b) {
       const auto *x = a.as<AddrObj>(), *y = b.as<AddrObj>();
       if (x == nullptr || y == nullptr) return a.get() < b.get() ? -1 : 1;
       if (x->region->buffer.get() != y->region->buffer.get()) {
-        return Str(x->region->buffer->name) < Str(y->region->buffer->name)
-                   ? -1
-                   : 1;
+        return Str(x->region->buffer->name) < Str(y->region->buffer->name) ? -1 : 1;
       }
       return each(x->region->begin, y->region->begin);
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The tiers of Prove, and the facts they use.
-#include <algorithm>
-
 #include "compiler/arith/analyzer_impl.h"
+
+#include <algorithm>
 
 namespace tilescale::arith {
 
@@ -13,7 +13,9 @@ namespace {
 constexpr int kFuel = 6;  // eliminations in one NonNegative chain
 
 // A variable of `f`, or a variable inside one of its atoms that is a product with it.
-const VarObj* AsVar(const Expr& e) { return e.as<VarObj>(); }
+const VarObj* AsVar(const Expr& e) {
+  return e.as<VarObj>();
+}
 
 }  // namespace
 
@@ -116,8 +118,10 @@ bool Analyzer::Impl::ProveFast(const Expr& cond) {
     case OpCode::kNot: {
       const auto* inner = op->args[0].as<OpObj>();
       if (inner == nullptr) return false;
-      if (inner->op() == OpCode::kAnd) return ProveFast(Not(inner->args[0])) || ProveFast(Not(inner->args[1]));
-      if (inner->op() == OpCode::kOr) return ProveFast(Not(inner->args[0])) && ProveFast(Not(inner->args[1]));
+      if (inner->op() == OpCode::kAnd)
+        return ProveFast(Not(inner->args[0])) || ProveFast(Not(inner->args[1]));
+      if (inner->op() == OpCode::kOr)
+        return ProveFast(Not(inner->args[0])) && ProveFast(Not(inner->args[1]));
       return false;
     }
     case OpCode::kEq: {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The rewriting simplifier: children first, then one rule set an opcode.
+#include "compiler/arith/analyzer_impl.h"
+
 #include <algorithm>
 #include <numeric>
-
-#include "compiler/arith/analyzer_impl.h"
 
 namespace tilescale::arith {
 
@@ -258,8 +258,8 @@ Expr Analyzer::Impl::RewriteMinMax(OpCode op, const Expr& a, const Expr& b) {
   return MakeOp(op, {a, b}, a.dtype());
 }
 
-// (hi + lo) ^ y is (hi ^ y) + lo where hi and y are multiples of a power of two above lo ≥ 0: what a
-// swizzle leaves of a run of elements.
+// (hi + lo) ^ y is (hi ^ y) + lo where hi and y are multiples of a power of two above lo ≥ 0: what
+// a swizzle leaves of a run of elements.
 Expr Analyzer::Impl::RewriteXor(const Expr& a, const Expr& b, DataType t) {
   for (int side = 0; side < 2; ++side) {
     const Expr &x = side == 0 ? a : b, &y = side == 0 ? b : a;

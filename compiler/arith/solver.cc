@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The last tier: Z3, loaded at the first query that reaches it. One context per analyzer, a fixed
-// resource limit (a count, so answers do not depend on the machine's speed), results memoised by text.
-#include <dlfcn.h>
-
-#include <unordered_map>
-
+// resource limit (a count, so answers do not depend on the machine's speed), results memoised by
+// text.
 #include "compiler/arith/analyzer_impl.h"
 #include "compiler/ir/text.h"
 #include "support/knobs.h"
+
+#include <dlfcn.h>
+#include <unordered_map>
 
 namespace tilescale::arith {
 
@@ -81,15 +81,43 @@ const Z3& Library() {
     if (lib == nullptr) return z;
     bool ok = true;
 #define TS_Z3(name) Resolve(lib, "Z3_" #name, &z.name, &ok)
-    TS_Z3(mk_config); TS_Z3(mk_context); TS_Z3(del_context); TS_Z3(del_config);
+    TS_Z3(mk_config);
+    TS_Z3(mk_context);
+    TS_Z3(del_context);
+    TS_Z3(del_config);
     Resolve(lib, "Z3_set_param_value", &z.set_param, &ok);
-    TS_Z3(set_error_handler); TS_Z3(mk_int_sort); TS_Z3(mk_string_symbol); TS_Z3(mk_const);
-    TS_Z3(mk_int64); TS_Z3(mk_add); TS_Z3(mk_sub); TS_Z3(mk_mul); TS_Z3(mk_div); TS_Z3(mk_mod);
-    TS_Z3(mk_lt); TS_Z3(mk_le); TS_Z3(mk_eq); TS_Z3(mk_not); TS_Z3(mk_and); TS_Z3(mk_or);
-    TS_Z3(mk_ite); TS_Z3(mk_true); TS_Z3(mk_solver); TS_Z3(solver_inc_ref); TS_Z3(solver_dec_ref);
-    TS_Z3(solver_assert); TS_Z3(solver_check); TS_Z3(solver_get_model); TS_Z3(model_eval);
-    TS_Z3(get_numeral_string); TS_Z3(is_numeral_ast); TS_Z3(mk_params); TS_Z3(params_inc_ref);
-    TS_Z3(params_dec_ref); TS_Z3(params_set_uint); TS_Z3(solver_set_params);
+    TS_Z3(set_error_handler);
+    TS_Z3(mk_int_sort);
+    TS_Z3(mk_string_symbol);
+    TS_Z3(mk_const);
+    TS_Z3(mk_int64);
+    TS_Z3(mk_add);
+    TS_Z3(mk_sub);
+    TS_Z3(mk_mul);
+    TS_Z3(mk_div);
+    TS_Z3(mk_mod);
+    TS_Z3(mk_lt);
+    TS_Z3(mk_le);
+    TS_Z3(mk_eq);
+    TS_Z3(mk_not);
+    TS_Z3(mk_and);
+    TS_Z3(mk_or);
+    TS_Z3(mk_ite);
+    TS_Z3(mk_true);
+    TS_Z3(mk_solver);
+    TS_Z3(solver_inc_ref);
+    TS_Z3(solver_dec_ref);
+    TS_Z3(solver_assert);
+    TS_Z3(solver_check);
+    TS_Z3(solver_get_model);
+    TS_Z3(model_eval);
+    TS_Z3(get_numeral_string);
+    TS_Z3(is_numeral_ast);
+    TS_Z3(mk_params);
+    TS_Z3(params_inc_ref);
+    TS_Z3(params_dec_ref);
+    TS_Z3(params_set_uint);
+    TS_Z3(solver_set_params);
 #undef TS_Z3
     z.ok = ok;
     return z;
@@ -169,12 +197,18 @@ class Query {
     bool positive = op->args.size() == 2 && impl_->BoundsOf(op->args[1]).lo > 0;
     bool nonnegative = impl_->BoundsOf(op->args[0]).lo >= 0;
     switch (op->op()) {
-      case OpCode::kAdd: return Two(z_.mk_add, arg(0), arg(1));
-      case OpCode::kSub: return Two(z_.mk_sub, arg(0), arg(1));
-      case OpCode::kMul: return Two(z_.mk_mul, arg(0), arg(1));
-      case OpCode::kNeg: return Two(z_.mk_sub, Num(0), arg(0));
-      case OpCode::kFloorDiv: return positive ? z_.mk_div(ctx_, arg(0), arg(1)) : Atom(e);
-      case OpCode::kFloorMod: return positive ? z_.mk_mod(ctx_, arg(0), arg(1)) : Atom(e);
+      case OpCode::kAdd:
+        return Two(z_.mk_add, arg(0), arg(1));
+      case OpCode::kSub:
+        return Two(z_.mk_sub, arg(0), arg(1));
+      case OpCode::kMul:
+        return Two(z_.mk_mul, arg(0), arg(1));
+      case OpCode::kNeg:
+        return Two(z_.mk_sub, Num(0), arg(0));
+      case OpCode::kFloorDiv:
+        return positive ? z_.mk_div(ctx_, arg(0), arg(1)) : Atom(e);
+      case OpCode::kFloorMod:
+        return positive ? z_.mk_mod(ctx_, arg(0), arg(1)) : Atom(e);
       case OpCode::kTruncDiv:
         return positive && nonnegative ? z_.mk_div(ctx_, arg(0), arg(1)) : Atom(e);
       case OpCode::kTruncMod:
@@ -195,7 +229,8 @@ class Query {
         bool widens = IsInteger(from) && (op->dtype.bits > from.bits || op->dtype.bits >= 32);
         return widens ? arg(0) : Atom(e);
       }
-      default: return Atom(e);
+      default:
+        return Atom(e);
     }
   }
 
@@ -205,21 +240,31 @@ class Query {
     bool scalar = op != nullptr && op->dtype.lanes == 1;
     if (scalar) {
       switch (op->op()) {
-        case OpCode::kAnd: return Two(z_.mk_and, Bool(op->args[0]), Bool(op->args[1]));
-        case OpCode::kOr: return Two(z_.mk_or, Bool(op->args[0]), Bool(op->args[1]));
-        case OpCode::kNot: return z_.mk_not(ctx_, Bool(op->args[0]));
-        default: break;
+        case OpCode::kAnd:
+          return Two(z_.mk_and, Bool(op->args[0]), Bool(op->args[1]));
+        case OpCode::kOr:
+          return Two(z_.mk_or, Bool(op->args[0]), Bool(op->args[1]));
+        case OpCode::kNot:
+          return z_.mk_not(ctx_, Bool(op->args[0]));
+        default:
+          break;
       }
       if (op->args.size() == 2 && IsInteger(op->args[0].dtype())) {
         switch (op->op()) {
-          case OpCode::kLt: return z_.mk_lt(ctx_, Int(op->args[0]), Int(op->args[1]));
-          case OpCode::kLe: return z_.mk_le(ctx_, Int(op->args[0]), Int(op->args[1]));
-          case OpCode::kGt: return z_.mk_lt(ctx_, Int(op->args[1]), Int(op->args[0]));
-          case OpCode::kGe: return z_.mk_le(ctx_, Int(op->args[1]), Int(op->args[0]));
-          case OpCode::kEq: return z_.mk_eq(ctx_, Int(op->args[0]), Int(op->args[1]));
+          case OpCode::kLt:
+            return z_.mk_lt(ctx_, Int(op->args[0]), Int(op->args[1]));
+          case OpCode::kLe:
+            return z_.mk_le(ctx_, Int(op->args[0]), Int(op->args[1]));
+          case OpCode::kGt:
+            return z_.mk_lt(ctx_, Int(op->args[1]), Int(op->args[0]));
+          case OpCode::kGe:
+            return z_.mk_le(ctx_, Int(op->args[1]), Int(op->args[0]));
+          case OpCode::kEq:
+            return z_.mk_eq(ctx_, Int(op->args[0]), Int(op->args[1]));
           case OpCode::kNe:
             return z_.mk_not(ctx_, z_.mk_eq(ctx_, Int(op->args[0]), Int(op->args[1])));
-          default: break;
+          default:
+            break;
         }
       }
     }
@@ -232,7 +277,8 @@ class Query {
     std::string text;
     for (const auto& [name, ast] : names_) {
       Ast value = nullptr;
-      if (!z_.model_eval(ctx_, model, ast, true, &value) || !z_.is_numeral_ast(ctx_, value)) continue;
+      if (!z_.model_eval(ctx_, model, ast, true, &value) || !z_.is_numeral_ast(ctx_, value))
+        continue;
       text += (text.empty() ? "" : ", ") + name + " = " + z_.get_numeral_string(ctx_, value);
     }
     impl_->counterexample = text;
@@ -249,14 +295,17 @@ class Query {
 
 }  // namespace
 
-void SetSolverLibrary(std::string path) { LibraryPath() = std::move(path); }
+void SetSolverLibrary(std::string path) {
+  LibraryPath() = std::move(path);
+}
 
 bool Analyzer::Impl::ProveBySolver(const Expr& cond) {
   const Z3& z = Library();
   if (!z.ok) return false;
   std::string key = Print(cond);
   Walk(cond, [&](const NodeObj* n) {
-    if (n->kind == NodeKind::kVar) key += "#" + std::to_string(OrderOf(static_cast<const VarObj*>(n)));
+    if (n->kind == NodeKind::kVar)
+      key += "#" + std::to_string(OrderOf(static_cast<const VarObj*>(n)));
     return true;
   });
   key += "|" + std::to_string(undo.size());

@@ -27,7 +27,8 @@ std::string ExplainText(const PassContext& ctx) {
 }
 
 // Saves the program as text: tilescale-opt reproduces the failure from it.
-std::string WriteReplay(const ir::Func& f, const target::Target& target, const std::string& message) {
+std::string WriteReplay(const ir::Func& f, const target::Target& target,
+                        const std::string& message) {
   std::string text = "// " + message + "\n// target " + target.Text() + "\n" + ir::Print(f);
   std::string folder = knobs::ReplayDir().empty() ? SystemTempDir() : knobs::ReplayDir();
   std::string path = folder + "/tilescale-replay-" + Sha256Hex(text).substr(0, 16) + ".ir";
@@ -38,7 +39,8 @@ std::string WriteReplay(const ir::Func& f, const target::Target& target, const s
 void DumpPass(const ir::Func& f, const PassInfo& pass) {
   size_t index = static_cast<size_t>(&pass - Pipeline().data());
   std::string number = std::to_string(index);
-  std::string path = knobs::Dump() + "/" + std::string(f->name) + "." + (index < 10 ? "0" : "") + number + "-" + pass.name + ".ir";
+  std::string path = knobs::Dump() + "/" + std::string(f->name) + "." + (index < 10 ? "0" : "") +
+                     number + "-" + pass.name + ".ir";
   (void)MakeDirs(knobs::Dump());
   (void)WriteFileAtomically(path, ir::Print(f));
 }
@@ -54,17 +56,18 @@ ir::Func WithKnobs(const ir::Func& f) {
 }
 
 // Lowers one variant; its launch program and text are appended to `artifact`.
-void AddVariant(const ir::Func& f, const target::Target& target, int relaxed, runtime::Artifact* artifact,
-                std::vector<PassTime>* times) {
+void AddVariant(const ir::Func& f, const target::Target& target, int relaxed,
+                runtime::Artifact* artifact, std::vector<PassTime>* times) {
   PassContext ctx;
   ctx.target = target;
   ctx.variant = relaxed;
   ctx.verify = knobs::Verify();
   ReplayScope replay([&](const std::string& message) { return WriteReplay(f, target, message); });
-  ir::Func lowered = RunPasses(WithKnobs(f), ctx, "", "", [&](const PassInfo& pass, const ir::Func& after, int64_t us) {
-    if (times != nullptr) times->push_back({pass.name, us});
-    if (!knobs::Dump().empty()) DumpPass(after, pass);
-  });
+  ir::Func lowered = RunPasses(WithKnobs(f), ctx, "", "",
+                               [&](const PassInfo& pass, const ir::Func& after, int64_t us) {
+                                 if (times != nullptr) times->push_back({pass.name, us});
+                                 if (!knobs::Dump().empty()) DumpPass(after, pass);
+                               });
   passes::PlanHost(lowered, ctx, artifact);
   runtime::Variant& v = artifact->variants.back();
   v.source = codegen::EmitCuda(lowered, target);
@@ -73,7 +76,8 @@ void AddVariant(const ir::Func& f, const target::Target& target, int relaxed, ru
 
 }  // namespace
 
-runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index, std::vector<PassTime>* times) {
+runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index,
+                          std::vector<PassTime>* times) {
   runtime::Artifact artifact;
   if (index == 0) {
     AddVariant(f, target, 0, &artifact, times);
@@ -83,7 +87,8 @@ runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int i
     AddVariant(f, target, kGeneral, &artifact, times);
     artifact.variants.insert(artifact.variants.begin(), runtime::Variant());
   }
-  for (const ffi::String& flag : f->options->compile_flags) artifact.compile_options.emplace_back(flag);
+  for (const ffi::String& flag : f->options->compile_flags)
+    artifact.compile_options.emplace_back(flag);
   if (f->options->enable_fast_math) artifact.compile_options.emplace_back("--use_fast_math");
   return artifact;
 }

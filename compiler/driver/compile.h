@@ -2,12 +2,12 @@
 // Function + target → Artifact. The one entry to the compiler.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "compiler/ir/func.h"
 #include "compiler/target/target.h"
 #include "runtime/artifact.h"
+
+#include <string>
+#include <vector>
 
 namespace tilescale::driver {
 
@@ -16,9 +16,10 @@ struct PassTime {
   int64_t microseconds;
 };
 
-// The artifact with variant `index` in text. Index 0 relies on launch facts; if it states any, the artifact
-// has a second, empty variant that relies on none: the launcher asks for it (index 1) on first need.
-// `times`, if given, gets one entry a pass. Internal errors write a replay file and name it.
+// The artifact with variant `index` in text. Index 0 relies on launch facts; if it states any, the
+// artifact has a second, empty variant that relies on none: the launcher asks for it (index 1) on
+// first need. `times`, if given, gets one entry a pass. Internal errors write a replay file and
+// name it.
 runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index = 0,
                           std::vector<PassTime>* times = nullptr);
 

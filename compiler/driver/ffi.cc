@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
 // The compiler as Python sees it: `tilescale.driver.*`.
-#include <tvm/ffi/container/map.h>
-#include <tvm/ffi/reflection/registry.h>
-
 #include "compiler/driver/compile.h"
 #include "compiler/ir/builder.h"
 #include "compiler/ir/text.h"
 #include "compiler/passes/passes.h"
 #include "support/ffi_boundary.h"
 
+#include <tvm/ffi/container/map.h>
+#include <tvm/ffi/reflection/registry.h>
+
 namespace tilescale::driver {
 
 namespace {
 
 ir::Func WithOptions(const ir::Func& f, const ffi::Map<ffi::String, ffi::Any>& options) {
-  auto opts = f->options.defined() ? ir::CopyNode(f->options.get()) : ffi::make_object<ir::OptionsObj>();
+  auto opts =
+      f->options.defined() ? ir::CopyNode(f->options.get()) : ffi::make_object<ir::OptionsObj>();
   for (const auto& [key, value] : options) ir::SetOption(opts.get(), std::string(key), value);
   auto out = ir::CopyNode(f.get());
   out->options = ir::Options(opts);
@@ -22,22 +23,27 @@ ir::Func WithOptions(const ir::Func& f, const ffi::Map<ffi::String, ffi::Any>& o
 }
 
 // The bytes of the artifact whose variant `index` has its text.
-ffi::Bytes CompileToBytes(ir::Func f, ffi::String target, ffi::Map<ffi::String, ffi::Any> options, int64_t index) {
-  runtime::Artifact artifact = Compile(WithOptions(f, options), target::ParseTarget(ir::Str(target)), static_cast<int>(index));
+ffi::Bytes CompileToBytes(ir::Func f, ffi::String target, ffi::Map<ffi::String, ffi::Any> options,
+                          int64_t index) {
+  runtime::Artifact artifact = Compile(
+      WithOptions(f, options), target::ParseTarget(ir::Str(target)), static_cast<int>(index));
   return ffi::Bytes(artifact.Serialize());
 }
 
 // [[pass, microseconds], …] of one compilation.
-ffi::Array<ffi::Any> CompileTimes(ir::Func f, ffi::String target, ffi::Map<ffi::String, ffi::Any> options) {
+ffi::Array<ffi::Any> CompileTimes(ir::Func f, ffi::String target,
+                                  ffi::Map<ffi::String, ffi::Any> options) {
   std::vector<PassTime> times;
   Compile(WithOptions(f, options), target::ParseTarget(ir::Str(target)), 0, &times);
   ffi::Array<ffi::Any> out;
-  for (const PassTime& t : times) out.push_back(ffi::Array<ffi::Any>{ffi::String(t.pass), t.microseconds});
+  for (const PassTime& t : times)
+    out.push_back(ffi::Array<ffi::Any>{ffi::String(t.pass), t.microseconds});
   return out;
 }
 
 // The program after pass `last`, as text; all passes for "".
-ffi::String LowerToText(ir::Func f, ffi::String target, ffi::Map<ffi::String, ffi::Any> options, ffi::String last) {
+ffi::String LowerToText(ir::Func f, ffi::String target, ffi::Map<ffi::String, ffi::Any> options,
+                        ffi::String last) {
   PassContext ctx;
   ctx.target = target::ParseTarget(ir::Str(target));
   return ir::Print(RunPasses(WithOptions(f, options), ctx, "", std::string(last)));

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 // What a statement does to memory (compiler.md §4): the one model that scheduling, synchronisation,
-// shared-memory reuse, the static race check and explain() read. One Effect per region, so that "the
-// source may be reused" and "the result is visible" are separate.
+// shared-memory reuse, the static race check and explain() read. One Effect per region, so that
+// "the source may be reused" and "the result is visible" are separate.
 #pragma once
 
-#include <vector>
-
 #include "compiler/ir/expr.h"
+
+#include <vector>
 
 namespace tilescale::ir {
 
 enum class Mode : uint8_t { kRead, kWrite, kAtomic };
-enum class By : uint8_t { kThread, kWarp, kGroup, kOne };    // who issues the access
+enum class By : uint8_t { kThread, kWarp, kGroup, kOne };  // who issues the access
 enum class Proxy : uint8_t { kGeneric, kAsync, kTensor };
 enum class Order : uint8_t { kWeak, kRelaxed, kAcquire, kRelease, kAcqRel, kSeqCst };
 enum class MemScope : uint8_t { kThread, kWarp, kCta, kCluster, kGpu, kSys };
@@ -24,7 +24,7 @@ struct Effect {
   Order order = Order::kWeak;
   MemScope scope = MemScope::kCta;
   Done done = Done::kProgram;
-  bool exact = true;   // false: a data-dependent index widened a dimension
+  bool exact = true;  // false: a data-dependent index widened a dimension
 };
 using Effects = std::vector<Effect>;
 

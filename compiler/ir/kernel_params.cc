@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/ir/kernel_params.h"
 
-#include <set>
-
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
+
+#include <set>
 
 namespace tilescale::ir {
 
@@ -34,7 +34,8 @@ struct Uses {
           break;
         }
         case NodeKind::kCall:
-          // Conservative: an address that a call gets may be written through, except by a copy's source.
+          // Conservative: an address that a call gets may be written through, except by a copy's
+          // source.
           MayWrite(static_cast<const CallObj*>(n));
           break;
         default:
@@ -45,7 +46,8 @@ struct Uses {
   }
 
   void MayWrite(const CallObj* call) {
-    bool copy = Str(call->instr).starts_with("cp_async.") || Str(call->instr).starts_with("ldmatrix.");
+    bool copy =
+        Str(call->instr).starts_with("cp_async.") || Str(call->instr).starts_with("ldmatrix.");
     for (size_t i = 0; i < call->args.size(); ++i) {
       const auto* addr = call->args[i].as<AddrObj>();
       if (addr != nullptr && !copy) written.insert(addr->region->buffer->storage.get());
@@ -70,7 +72,8 @@ std::vector<KernelParam> KernelParams(const Func& f, const Kernel& k) {
     if (p->param() == ParamKind::kTensor) {
       const StorageObj* s = p->buffer->storage.get();
       if (!uses.storages.count(s)) continue;
-      out.push_back({KernelParam::Kind::kData, int(i), p->buffer, Var(), uses.written.count(s) > 0, p->restrict_});
+      out.push_back({KernelParam::Kind::kData, int(i), p->buffer, Var(), uses.written.count(s) > 0,
+                     p->restrict_});
     } else if (p->param() == ParamKind::kPointer) {
       if (uses.vars.count(p->var.get()) && seen.insert(p->var.get()).second) {
         out.push_back({KernelParam::Kind::kData, int(i), p->buffer, p->var, true, false});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Atomics and other strong operations on one word. The text of a Call is "<sem>.<scope>", as "relaxed.gpu".
-// PTX: atom, red, ld/st with .relaxed, .acquire, .release. Vector adds (x2, x4) are relaxed only.
+// Atomics and other strong operations on one word. The text of a Call is "<sem>.<scope>", as
+// "relaxed.gpu". PTX: atom, red, ld/st with .relaxed, .acquire, .release. Vector adds (x2, x4) are
+// relaxed only.
 #include "compiler/isa/instr.h"
 
 namespace tilescale::isa {
@@ -9,7 +10,8 @@ namespace {
 Instr Row(const std::string& name, const std::string& function, ir::Mode mode) {
   Instr r;
   r.name = name;
-  r.header = name.starts_with("atom") || name.starts_with("red") ? "ptx/atomic.cuh" : "ptx/ldst.cuh";
+  r.header =
+      name.starts_with("atom") || name.starts_with("red") ? "ptx/atomic.cuh" : "ptx/ldst.cuh";
   r.function = "ts::ptx::" + function;
   r.effects = {{0, mode}};
   r.order = ir::Order::kRelaxed;

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-// cp.async: asynchronous copies of 4, 8 or 16 bytes from global to shared memory by one thread (generic
-// proxy), completed in groups or by an arrive on an mbarrier. PTX: cp.async, cp.async.commit_group,
-// cp.async.wait_group, cp.async.mbarrier.arrive.
+// cp.async: asynchronous copies of 4, 8 or 16 bytes from global to shared memory by one thread
+// (generic proxy), completed in groups or by an arrive on an mbarrier. PTX: cp.async,
+// cp.async.commit_group, cp.async.wait_group, cp.async.mbarrier.arrive.
 #include "compiler/isa/instr.h"
 
 namespace tilescale::isa {
 namespace {
 
-bool Available(const Target& t) { return t.arch->has_cp_async; }
+bool Available(const Target& t) {
+  return t.arch->has_cp_async;
+}
 
 Instr Copy(int bytes, bool zfill) {
   Instr r;
@@ -33,7 +35,12 @@ Instr Group(const char* name, const char* function, SyncKind kind, int templates
 }
 
 const Registration kRows({
-    Copy(4, false), Copy(8, false), Copy(16, false), Copy(4, true), Copy(8, true), Copy(16, true),
+    Copy(4, false),
+    Copy(8, false),
+    Copy(16, false),
+    Copy(4, true),
+    Copy(8, true),
+    Copy(16, true),
     Group("cp_async.commit", "ts::ptx::cp_async_commit", SyncKind::kAsyncCommit, 0),
     Group("cp_async.wait_group", "ts::ptx::cp_async_wait", SyncKind::kAsyncWait, 1),
     Group("cp_async.mbar_arrive", "ts::ptx::cp_async_mbar_arrive", SyncKind::kMbarArrive, 0),

@@ -18,7 +18,9 @@ Instr Row(const char* name, const char* function, bool scoped,
   return r;
 }
 
-bool HasAsyncProxy(const Target& t) { return t.arch->has_bulk; }
+bool HasAsyncProxy(const Target& t) {
+  return t.arch->has_bulk;
+}
 
 const Registration kRows({
     Row("fence.acq_rel", "ts::ptx::fence_acq_rel", true),

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/isa/instr.h"
 
+#include "support/diagnostics.h"
+
 #include <algorithm>
 #include <map>
-
-#include "support/diagnostics.h"
 
 namespace tilescale::isa {
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-// Instructions are data. A row says what an instruction is called, where it exists, who issues it, what
-// it does to memory and which device function prints it. Codegen, selection, layouts, synchronisation
-// and the simulator's coverage table read these rows; one file a family.
+// Instructions are data. A row says what an instruction is called, where it exists, who issues it,
+// what it does to memory and which device function prints it. Codegen, selection, layouts,
+// synchronisation and the simulator's coverage table read these rows; one file a family.
 #pragma once
-
-#include <functional>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "compiler/ir/effects.h"
 #include "compiler/ir/stmt.h"
 #include "compiler/layout/layout.h"
 #include "compiler/target/target.h"
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace tilescale::isa {
 
@@ -31,14 +31,25 @@ enum class Issue : uint8_t { kThread, kWarp, kGroup, kOne };
 
 // What kind of synchronisation a row is, for InsertSync, Covered and the mutants.
 enum class SyncKind : uint8_t {
-  kNone, kCtaBarrier, kNamedBarrier, kBarrierArrive, kWarpBarrier, kAsyncCommit, kAsyncWait,
-  kMbarInit, kMbarArrive, kMbarWait, kFence, kCluster
+  kNone,
+  kCtaBarrier,
+  kNamedBarrier,
+  kBarrierArrive,
+  kWarpBarrier,
+  kAsyncCommit,
+  kAsyncWait,
+  kMbarInit,
+  kMbarArrive,
+  kMbarWait,
+  kFence,
+  kCluster
 };
 
 struct Instr {
-  std::string name;      // "ldmatrix.x4.trans"
-  std::string header;    // device header: "ptx/ldmatrix.cuh"; empty: kernel.cuh
-  std::string function;  // "ts::ptx::ldmatrix_x4_trans"; `text` of a Call is an extra template or literal
+  std::string name;    // "ldmatrix.x4.trans"
+  std::string header;  // device header: "ptx/ldmatrix.cuh"; empty: kernel.cuh
+  std::string
+      function;  // "ts::ptx::ldmatrix_x4_trans"; `text` of a Call is an extra template or literal
   Issue issue = Issue::kThread;
   std::vector<ArgEffect> effects;
   ir::Order order = ir::Order::kWeak;
@@ -46,13 +57,15 @@ struct Instr {
   SyncKind sync = SyncKind::kNone;
   bool (*available)(const Target&) = nullptr;  // null: everywhere
   bool convergent = false;  // all lanes of the warp (or the group) must reach it together
-  // Results are passed as pointers behind which the values are written, before the arguments; else a
-  // single Var result is the return value.
+  // Results are passed as pointers behind which the values are written, before the arguments; else
+  // a single Var result is the return value.
   bool results_by_pointer = false;
-  // C types that pointers are cast to, in printed order (results by pointer, then args); "" for none.
+  // C types that pointers are cast to, in printed order (results by pointer, then args); "" for
+  // none.
   std::vector<std::string> casts;
-  int template_args = 0;       // the first n args are printed as template arguments
-  bool text_is_template = false;  // Call.text "relaxed.gpu" is printed as <ts::ptx::relaxed, ts::ptx::gpu>
+  int template_args = 0;  // the first n args are printed as template arguments
+  bool text_is_template =
+      false;            // Call.text "relaxed.gpu" is printed as <ts::ptx::relaxed, ts::ptx::gpu>
   bool opaque = false;  // reads and writes all that its pointers reach
 };
 
@@ -72,7 +85,8 @@ struct Registration {
 };
 
 // A matrix instruction of one warp: D[m,n] += A[m,k] · B[k,n]. Fragment layouts in the text form of
-// layout.md: A over (m, k), B over (n, k), C over (m, n); threads are lanes, slots registers' elements.
+// layout.md: A over (m, k), B over (n, k), C over (m, n); threads are lanes, slots registers'
+// elements.
 struct MmaRow {
   std::string instr;
   int m, n, k;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// ldmatrix and stmatrix: 8x8 matrices of 16-bit elements between shared memory and a warp's registers.
-// Lane l addresses row l % 8 of matrix l / 8; register i of lane l holds elements (l / 4, 2(l % 4) + {0, 1})
-// of matrix i, or their transpose. PTX: ldmatrix (sm_75), stmatrix (sm_90).
+// ldmatrix and stmatrix: 8x8 matrices of 16-bit elements between shared memory and a warp's
+// registers. Lane l addresses row l % 8 of matrix l / 8; register i of lane l holds elements (l /
+// 4, 2(l % 4) + {0, 1}) of matrix i, or their transpose. PTX: ldmatrix (sm_75), stmatrix (sm_90).
 #include "compiler/isa/instr.h"
 
 namespace tilescale::isa {
@@ -30,10 +30,18 @@ Instr Row(bool load, int matrices, bool transposed) {
 }
 
 const Registration kRows({
-    Row(true, 1, false), Row(true, 2, false), Row(true, 4, false),
-    Row(true, 1, true), Row(true, 2, true), Row(true, 4, true),
-    Row(false, 1, false), Row(false, 2, false), Row(false, 4, false),
-    Row(false, 1, true), Row(false, 2, true), Row(false, 4, true),
+    Row(true, 1, false),
+    Row(true, 2, false),
+    Row(true, 4, false),
+    Row(true, 1, true),
+    Row(true, 2, true),
+    Row(true, 4, true),
+    Row(false, 1, false),
+    Row(false, 2, false),
+    Row(false, 4, false),
+    Row(false, 1, true),
+    Row(false, 2, true),
+    Row(false, 4, true),
 });
 
 }  // namespace

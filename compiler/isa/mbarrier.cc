@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// mbarriers: phases of arrivals and transaction bytes in shared memory. PTX: mbarrier.init, .arrive,
-// .expect_tx, .try_wait.parity. arrive releases and wait acquires at CTA scope.
+// mbarriers: phases of arrivals and transaction bytes in shared memory. PTX: mbarrier.init,
+// .arrive, .expect_tx, .try_wait.parity. arrive releases and wait acquires at CTA scope.
 #include "compiler/isa/instr.h"
 
 namespace tilescale::isa {

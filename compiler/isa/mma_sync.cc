@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// mma.sync: D = A·B + C by one warp, all operands in registers. The fragment layouts are PTX's figures
-// for each shape ("Matrix Fragments for mma.m16n8k16 …"): with e elements of one operand in a register,
+// mma.sync: D = A·B + C by one warp, all operands in registers. The fragment layouts are PTX's
+// figures for each shape ("Matrix Fragments for mma.m16n8k16 …"): with e elements of one operand in
+// a register,
 //   A  row digits 8:4t 2:es,       column digits e:1s 4:1t (K/4e):2es
 //   B  (stored n, k)  8:4t,        e:1s 4:1t (K/4e):es
 //   C  8:4t 2:2s,                  2:1s 4:1t
@@ -11,15 +12,21 @@ namespace {
 
 using ir::DataType;
 
-bool HasMma(const Target& t) { return t.arch->has_ldmatrix; }
-bool HasFp8(const Target& t) { return t.arch->has_fp8_mma; }
+bool HasMma(const Target& t) {
+  return t.arch->has_ldmatrix;
+}
+bool HasFp8(const Target& t) {
+  return t.arch->has_fp8_mma;
+}
 
 std::string PtxName(DataType t) {
   if (ir::IsInt(t)) return "s" + std::to_string(t.bits);
   return ir::ShortName(t);
 }
 
-std::string Text(int64_t v) { return std::to_string(v); }
+std::string Text(int64_t v) {
+  return std::to_string(v);
+}
 
 // A over (m, k): m16 atoms; m8 for the f64 shape.
 Layout OperandA(int m, int k, int bits) {
@@ -48,7 +55,8 @@ MmaRow Make(int m, int k, DataType a, DataType b, DataType c, bool (*available)(
   r.a = a;
   r.b = b;
   r.c = c;
-  r.instr = "mma.m" + Text(m) + "n8k" + Text(k) + "." + PtxName(c) + "." + PtxName(a) + "." + PtxName(b);
+  r.instr =
+      "mma.m" + Text(m) + "n8k" + Text(k) + "." + PtxName(c) + "." + PtxName(a) + "." + PtxName(b);
   r.a_layout = OperandA(m, k, a.bits);
   r.b_layout = OperandB(8, k, b.bits);
   r.c_layout = Layout::Literal(m == 16 ? "16,8 | 8:4t 2:2s | 2:1s 4:1t" : "8,8 | 8:4t | 2:1s 4:1t");
@@ -59,7 +67,8 @@ MmaRow Make(int m, int k, DataType a, DataType b, DataType c, bool (*available)(
 std::vector<MmaRow> MakeRows() {
   using namespace ir;  // NOLINT: dtype names
   std::vector<MmaRow> rows;
-  for (DataType c : {Float(32), Float(16)}) rows.push_back(Make(16, 16, Float(16), Float(16), c, HasMma));
+  for (DataType c : {Float(32), Float(16)})
+    rows.push_back(Make(16, 16, Float(16), Float(16), c, HasMma));
   rows.push_back(Make(16, 16, BFloat16(), BFloat16(), Float(32), HasMma));
   rows.push_back(Make(16, 8, Tf32(), Tf32(), Float(32), HasMma));
   rows.push_back(Make(8, 4, Float(64), Float(64), Float(64), HasMma));
@@ -89,7 +98,8 @@ std::vector<Instr> Instructions() {
     r.convergent = true;
     r.results_by_pointer = true;
     r.casts = {"", "const ts::u32*", "const ts::u32*", ""};
-    r.effects = {{0, ir::Mode::kRead}, {1, ir::Mode::kRead}, {2, ir::Mode::kRead}, {-1, ir::Mode::kWrite}};
+    r.effects = {
+        {0, ir::Mode::kRead}, {1, ir::Mode::kRead}, {2, ir::Mode::kRead}, {-1, ir::Mode::kWrite}};
     r.available = m.available;
     out.push_back(std::move(r));
   }

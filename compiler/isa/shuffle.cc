@@ -17,12 +17,12 @@ Instr Row(const std::string& name, const std::string& function) {
 }
 
 std::vector<Instr> Rows() {
-  std::vector<Instr> out = {
-      Row("shfl.idx", "shfl_idx"), Row("shfl.xor", "shfl_xor"), Row("shfl.up", "shfl_up"),
-      Row("shfl.down", "shfl_down"), Row("vote.any", "vote_any"), Row("vote.all", "vote_all"),
-      Row("vote.ballot", "vote_ballot"), Row("match.any", "match_any"),
-      Row("match.all", "match_all"), Row("activemask", "activemask"),
-      Row("elect.one", "elect_one")};
+  std::vector<Instr> out = {Row("shfl.idx", "shfl_idx"),       Row("shfl.xor", "shfl_xor"),
+                            Row("shfl.up", "shfl_up"),         Row("shfl.down", "shfl_down"),
+                            Row("vote.any", "vote_any"),       Row("vote.all", "vote_all"),
+                            Row("vote.ballot", "vote_ballot"), Row("match.any", "match_any"),
+                            Row("match.all", "match_all"),     Row("activemask", "activemask"),
+                            Row("elect.one", "elect_one")};
   for (const char* op : {"add", "min", "max", "and", "or", "xor"}) {
     Instr r = Row(std::string("redux.") + op, std::string("redux_") + op);
     r.available = [](const Target& t) { return t.arch->has_redux; };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Barriers of the CTA and the warp. PTX: bar{.cta}.sync, bar.arrive, bar.red, bar.warp.sync; each orders
-// memory among its participants.
+// Barriers of the CTA and the warp. PTX: bar{.cta}.sync, bar.arrive, bar.red, bar.warp.sync; each
+// orders memory among its participants.
 #include "compiler/isa/instr.h"
 
 namespace tilescale::isa {

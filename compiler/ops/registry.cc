@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include <map>
-
 #include "compiler/ops/tile_op.h"
 #include "support/diagnostics.h"
+
+#include <map>
 
 namespace tilescale {
 

@@ -3,17 +3,13 @@
 // passes/ names an op: it asks the row.
 //
 // An op is one folder with one `RegisterTileOp(TileOpDef{…})`. Its behaviour:
-//   make       reconciles unknown extents, checks operands against each other, raises the contract's
+//   make       reconciles unknown extents, checks operands against each other, raises the
+//   contract's
 //              errors. Called by the builder and the parser (through OpSyntax::make).
 //   effects    which regions it reads and writes, how the accesses complete (depends on `lowering`)
 //   evaluate   its meaning on whole arrays: the oracle. Shares no code with the lowerings
 //   lowerings  the ways to lower it, best first
 #pragma once
-
-#include <functional>
-#include <optional>
-#include <string>
-#include <vector>
 
 #include "compiler/arith/analyzer.h"
 #include "compiler/ir/build.h"
@@ -21,6 +17,11 @@
 #include "compiler/ir/op_def.h"
 #include "compiler/layout/layout.h"
 #include "compiler/target/target.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace tilescale {
 
@@ -30,16 +31,16 @@ using target::Target;
 struct OpContext {
   const Target& target;
   const ir::OptionsObj& options;
-  int64_t threads;             // of the group that runs the op
-  bool pipelined = false;      // it is a unit of a pipelined loop: asynchronous copies pay
-  arith::Analyzer* analyzer;   // with the facts that hold at the op
-  bool may_require = true;     // this variant may rely on launch facts
+  int64_t threads;            // of the group that runs the op
+  bool pipelined = false;     // it is a unit of a pipelined loop: asynchronous copies pay
+  arith::Analyzer* analyzer;  // with the facts that hold at the op
+  bool may_require = true;    // this variant may rely on launch facts
   // Records that the chosen form needs `fact` to hold at launch (Kernel.requires).
   std::function<void(ir::Expr fact)> require;
 };
 
-// The layouts an op asks for; SolveLayouts implements it. Buffers are named as the op's operands; the
-// pass maps views to their storage.
+// The layouts an op asks for; SolveLayouts implements it. Buffers are named as the op's operands;
+// the pass maps views to their storage.
 class LayoutConstraints {
  public:
   virtual ~LayoutConstraints() = default;
@@ -57,14 +58,15 @@ class LayoutConstraints {
   virtual void MatrixReads(const ir::Buffer& buffer, int row_dim, int64_t times) = 0;
 };
 
-// What a lowering may use. It emits statements of the mapped stage: loops, Parallel nests with a layout,
-// Calls; shared memory and fragments by logical coordinates, or a fragment's registers through Slots.
+// What a lowering may use. It emits statements of the mapped stage: loops, Parallel nests with a
+// layout, Calls; shared memory and fragments by logical coordinates, or a fragment's registers
+// through Slots.
 class LowerContext {
  public:
   virtual ~LowerContext() = default;
   const Target* target = nullptr;
-  int64_t threads = 0;      // of the group
-  ir::Expr tid;             // index in the group, 0 … threads - 1
+  int64_t threads = 0;  // of the group
+  ir::Expr tid;         // index in the group, 0 … threads - 1
   ir::Span span;
   arith::Analyzer* analyzer = nullptr;
   virtual const Layout& LayoutOf(const ir::Buffer& buffer) = 0;
@@ -77,30 +79,32 @@ class LowerContext {
   virtual void Note(std::string text) = 0;
 };
 
-// Shared memory that a lowering needs besides its operands; PlanReductions allocates it and passes it as
-// the op's `workspace` argument.
+// Shared memory that a lowering needs besides its operands; PlanReductions allocates it and passes
+// it as the op's `workspace` argument.
 struct Workspace {
   ir::DataType dtype;
   int64_t elements;
 };
 
-// One way to lower one op. SelectOps takes the first that does not refuse and records why the others
-// did; when all refuse, the error lists every candidate with its reason.
+// One way to lower one op. SelectOps takes the first that does not refuse and records why the
+// others did; when all refuse, the error lists every candidate with its reason.
 struct Lowering {
   const char* name;  // "mma"
   std::optional<std::string> (*refuse)(const ir::TileOpObj*, const OpContext&) = nullptr;
-  // The op as one Parallel nest: the solver gives it a layout, PartitionAndVectorize the threads. Null
-  // for lowerings that are no nest.
+  // The op as one Parallel nest: the solver gives it a layout, PartitionAndVectorize the threads.
+  // Null for lowerings that are no nest.
   ir::Stmt (*nest)(const ir::TileOpObj*) = nullptr;
-  void (*constrain)(const ir::TileOpObj*, int64_t threads, const Target&, LayoutConstraints*) = nullptr;
+  void (*constrain)(const ir::TileOpObj*, int64_t threads, const Target&,
+                    LayoutConstraints*) = nullptr;
   // Families that a shared operand may take: mask by argument index; null: any.
   int64_t (*families)(const ir::TileOpObj*, int arg, const Target&) = nullptr;
   std::optional<Workspace> (*workspace)(const ir::TileOpObj*, LowerContext*) = nullptr;
   void (*lower)(const ir::TileOpObj*, LowerContext*) = nullptr;  // null when `nest` is all
-  ir::Done done = ir::Done::kProgram;  // how its writes complete
+  ir::Done done = ir::Done::kProgram;                            // how its writes complete
 };
 
-// Arrays of the sequential oracle (analysis/evaluate.cc): values of a region as doubles or int64 bits.
+// Arrays of the sequential oracle (analysis/evaluate.cc): values of a region as doubles or int64
+// bits.
 class EvalContext {
  public:
   virtual ~EvalContext() = default;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-// ApplySchedule (passes.h): a schedule becomes program text. Each pipe becomes a token and versions of its
-// buffers; the steps of a loop run at their shifts: positive ones fill a prologue, and instances outside the
-// trip are skipped. Asynchronous ops that no schedule names are completed on the spot.
-#include <map>
-
+// ApplySchedule (passes.h): a schedule becomes program text. Each pipe becomes a token and versions
+// of its buffers; the steps of a loop run at their shifts: positive ones fill a prologue, and
+// instances outside the trip are skipped. Asynchronous ops that no schedule names are completed on
+// the spot.
 #include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
 #include "compiler/ir/visit.h"
 #include "compiler/ops/tile_op.h"
 #include "compiler/passes/passes.h"
 #include "support/diagnostics.h"
+
+#include <map>
 
 namespace tilescale {
 
@@ -35,7 +36,8 @@ struct PipeState {
 };
 
 // A fresh view of a pipe's buffer at one slot.
-Buffer ViewOf(const Buffer& b, const Token& token, bool out, const Span& span, std::vector<Stmt>* stmts) {
+Buffer ViewOf(const Buffer& b, const Token& token, bool out, const Span& span,
+              std::vector<Stmt>* stmts) {
   auto copy = CopyNode(b.get());
   copy->name = std::string(b->name) + (out ? "_r" : "_w");
   Buffer view(copy);
@@ -139,17 +141,20 @@ class Applier : public Mutator {
     Var i = MakeVar(Str(loop->var->name), loop->extent.dtype());
     for (const Step& s : scope->steps) {
       Expr iteration = Add(Expr(i), s->shift);
-      EmitStep(loop, s, units, pending, iteration, s->shift > 0 ? Lt(iteration, loop->extent) : Expr(), &views, &body);
+      EmitStep(loop, s, units, pending, iteration,
+               s->shift > 0 ? Lt(iteration, loop->extent) : Expr(), &views, &body);
     }
     out.push_back(MakeFor(i, loop->extent, MakeSeq(body), loop->span, ForKind::kSerial));
-    // What is still in flight was skipped at run time, but the memory may be reused: nothing is left open.
+    // What is still in flight was skipped at run time, but the memory may be reused: nothing is
+    // left open.
     for (const auto& [name, count] : pending) {
       out.push_back(MakeTokenOp(TokenVerb::kAwait, pipes_[name].token, loop->span));
     }
     return MakeSeq(out);
   }
 
-  // For each pipe: how many groups are committed after the one a wait needs, counted on a few iterations.
+  // For each pipe: how many groups are committed after the one a wait needs, counted on a few
+  // iterations.
   std::map<std::string, int64_t> PendingCommits(const Scope& scope, int64_t ahead) {
     std::map<std::string, int64_t> out;
     std::vector<std::pair<std::string, int64_t>> commits;  // pipe, iteration
@@ -161,7 +166,8 @@ class Applier : public Mutator {
         if (s->verb() == StepVerb::kCommit) commits.emplace_back(subject, at);
         if (s->verb() != StepVerb::kWait) continue;
         for (size_t c = commits.size(); c-- > 0;) {
-          if (commits[c].first == subject && commits[c].second == at) out[subject] = static_cast<int64_t>(commits.size() - 1 - c);
+          if (commits[c].first == subject && commits[c].second == at)
+            out[subject] = static_cast<int64_t>(commits.size() - 1 - c);
         }
       }
     };
@@ -171,12 +177,14 @@ class Applier : public Mutator {
   }
 
   void EmitStep(const For& loop, const Step& step, const std::map<std::string, Unit>& units,
-                const std::map<std::string, int64_t>& pending, const Expr& iteration, const Expr& inside,
-                std::map<const BufferObj*, Buffer>* views, std::vector<Stmt>* out) {
+                const std::map<std::string, int64_t>& pending, const Expr& iteration,
+                const Expr& inside, std::map<const BufferObj*, Buffer>* views,
+                std::vector<Stmt>* out) {
     std::string subject(step->subject);
     if (step->verb() == StepVerb::kDo) {
       auto it = units.find(subject);
-      TS_CHECK(it != units.end()) << "the schedule names `" << subject << "`, which is no unit of the loop";
+      TS_CHECK(it != units.end()) << "the schedule names `" << subject
+                                  << "`, which is no unit of the loop";
       out->push_back(Instance(loop, it->second, iteration, inside, *views));
       return;
     }
@@ -186,7 +194,8 @@ class Applier : public Mutator {
     switch (step->verb()) {
       case StepVerb::kAcquire:
         out->push_back(MakeTokenOp(TokenVerb::kAcquire, p.token, loop->span));
-        for (const Buffer& b : p.pipe->buffers) (*views)[b.get()] = ViewOf(b, p.token, false, loop->span, out);
+        for (const Buffer& b : p.pipe->buffers)
+          (*views)[b.get()] = ViewOf(b, p.token, false, loop->span, out);
         return;
       case StepVerb::kCommit:
         out->push_back(MakeTokenOp(TokenVerb::kCommit, p.token, loop->span));
@@ -195,10 +204,12 @@ class Applier : public Mutator {
         return;
       case StepVerb::kWait: {
         auto count = pending.find(subject);
-        out->push_back(MakeTokenOp(TokenVerb::kWait, p.token, loop->span, count == pending.end() ? 0 : count->second));
+        out->push_back(MakeTokenOp(TokenVerb::kWait, p.token, loop->span,
+                                   count == pending.end() ? 0 : count->second));
         auto& mine = waited_views_[subject];
         mine.clear();
-        for (const Buffer& b : p.pipe->buffers) mine[b.get()] = (*views)[b.get()] = ViewOf(b, p.token, true, loop->span, out);
+        for (const Buffer& b : p.pipe->buffers)
+          mine[b.get()] = (*views)[b.get()] = ViewOf(b, p.token, true, loop->span, out);
         return;
       }
       default:

@@ -11,8 +11,9 @@ using namespace ir;  // NOLINT
 
 namespace {
 
-// Blocks in panels (T.use_swizzle): p panels of `panel` rows (or columns) of the grid; inside a panel blocks
-// run along the panel first, every other panel backwards, so that neighbours in time share operands in L2.
+// Blocks in panels (T.use_swizzle): p panels of `panel` rows (or columns) of the grid; inside a
+// panel blocks run along the panel first, every other panel backwards, so that neighbours in time
+// share operands in L2.
 //   linear = by·gx + bx;  rows: size = panel·gx;  p = linear / size;  at = linear % size
 //   rows_here = min(panel, gy - p·panel);  by' = p·panel + at % rows_here;  c = at / rows_here
 //   bx' = p odd ? gx - 1 - c : c
@@ -39,7 +40,8 @@ Kernel SwizzleBlocks(const Kernel& k) {
   Var width = bind("panel_width", Min(panel, Sub(across, Mul(p, panel))));
   Var step = bind("panel_step", div(at, width));
   Expr other = Add(Mul(p, panel), mod(at, width));
-  Expr one = Select(Compare(OpCode::kEq, mod(p, MakeConst(2)), MakeConst(1)), Sub(Add(along, -1), step), step);
+  Expr one = Select(Compare(OpCode::kEq, mod(p, MakeConst(2)), MakeConst(1)),
+                    Sub(Add(along, -1), step), step);
   head.push_back(MakeBind(k->block_vars[rows ? 0 : 1], one, k->span));
   head.push_back(MakeBind(k->block_vars[rows ? 1 : 0], other, k->span));
   auto out = CopyNode(k.get());
@@ -56,12 +58,13 @@ Kernel SwizzleBlocks(const Kernel& k) {
 void CheckLimits(const Kernel& k, const Target& target) {
   const target::Arch& arch = *target.arch;
   if (k->total_threads() > target::Arch::kMaxThreadsPerBlock) {
-    RaiseAt(k->span, "CompileError", "kernel `", k->name, "` has ", k->total_threads(), " threads in a block, ",
-            arch.name, " allows ", target::Arch::kMaxThreadsPerBlock);
+    RaiseAt(k->span, "CompileError", "kernel `", k->name, "` has ", k->total_threads(),
+            " threads in a block, ", arch.name, " allows ", target::Arch::kMaxThreadsPerBlock);
   }
   if (k->shared_bytes > arch.shared_per_block) {
-    RaiseAt(k->span, "CompileError", "kernel `", k->name, "` needs ", k->shared_bytes, " bytes of shared memory, ",
-            arch.name, " has ", arch.shared_per_block, " for a block; use smaller tiles or fewer stages");
+    RaiseAt(k->span, "CompileError", "kernel `", k->name, "` needs ", k->shared_bytes,
+            " bytes of shared memory, ", arch.name, " has ", arch.shared_per_block,
+            " for a block; use smaller tiles or fewer stages");
   }
 }
 

@@ -210,14 +210,17 @@ class NestChecker {
     return affine;
   }
 
-  // Normalise gave the points that set a cell first a cell of their own: what is left is carried over.
+  // Normalise gave the points that set a cell first a cell of their own: what is left is carried
+  // over.
   void Cell(const StoreObj* store) {
     const Buffer& cell = store->buffer;
     if (cell->space() != Space::kVar || own_.count(cell->storage.get()) != 0) return;
     std::string name = cell->name;
-    RaiseAt(store->span, "CompileError", "`", name, "` keeps a value from one point of T.Parallel to the ",
-            "next, but the points have no order: assign to it first at each point, or use a serial ",
-            "loop, T.reduce or an atomic");
+    RaiseAt(
+        store->span, "CompileError", "`", name,
+        "` keeps a value from one point of T.Parallel to the ",
+        "next, but the points have no order: assign to it first at each point, or use a serial ",
+        "loop, T.reduce or an atomic");
   }
 
   // Two points that certainly write different values to one place.
@@ -256,8 +259,8 @@ class NestChecker {
 
   const ParallelObj* nest_ = nullptr;
   std::unordered_set<const NodeObj*>
-      point_vars_;  // the nest's variables and what is bound from them
-  std::unordered_set<const StorageObj*> own_;      // cells declared in a nest
+      point_vars_;                             // the nest's variables and what is bound from them
+  std::unordered_set<const StorageObj*> own_;  // cells declared in a nest
   int branches_ = 0;
 };
 

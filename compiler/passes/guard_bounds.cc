@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // GuardBounds: every global access is proven in range or carries a guard over logical coordinates
-// (passes.h; language.md §5.0). Regions get check masks, element accesses a guard; on-chip accesses are
-// never guarded, those that are not proven are recorded.
+// (passes.h; language.md §5.0). Regions get check masks, element accesses a guard; on-chip accesses
+// are never guarded, those that are not proven are recorded.
 #include "compiler/arith/facts.h"
 #include "compiler/ir/text.h"
 #include "compiler/ops/tile_op.h"
@@ -23,13 +23,16 @@ class Guarder : public Mutator {
     out->body = MutateStmt(kernel_->body);
     const arith::Analyzer::Stats& s = analyzer_.stats();
     ctx_->Record("guard-bounds", kernel_->span, "bounds of " + std::string(kernel_->name),
-                 std::to_string(s.queries) + " queries: " + std::to_string(s.fast) + " by intervals, " +
-                     std::to_string(s.enumerated) + " by enumeration, " + std::to_string(s.solver) + " by solver; " +
-                     std::to_string(guards_) + " guards");
+                 std::to_string(s.queries) + " queries: " + std::to_string(s.fast) +
+                     " by intervals, " + std::to_string(s.enumerated) + " by enumeration, " +
+                     std::to_string(s.solver) + " by solver; " + std::to_string(guards_) +
+                     " guards");
     return Kernel(out);
   }
 
-  Stmt MutateFor(const For& s) override { return Scoped(s, [&] { arith::BindLoop(&analyzer_, s.get()); }); }
+  Stmt MutateFor(const For& s) override {
+    return Scoped(s, [&] { arith::BindLoop(&analyzer_, s.get()); });
+  }
   Stmt MutateParallel(const Parallel& s) override {
     return Scoped(s, [&] { arith::BindParallel(&analyzer_, s.get()); });
   }
@@ -145,7 +148,8 @@ class Guarder : public Mutator {
 
   Expr SafeValue(const Buffer& b) {
     for (size_t i = 0; i < kernel_->safe_buffers.size(); ++i) {
-      if (kernel_->safe_buffers[i]->storage.same_as(b->storage)) return Cast(kernel_->safe_values[i], b->dtype);
+      if (kernel_->safe_buffers[i]->storage.same_as(b->storage))
+        return Cast(kernel_->safe_values[i], b->dtype);
     }
     return Expr();
   }
@@ -177,7 +181,8 @@ class Guarder : public Mutator {
           analyzer_.Prove(Lt(i, Cast(b->shape[d], i.dtype())), arith::Tier::kEnumerate)) {
         continue;
       }
-      ctx_->Record("guard-bounds", span_, "index " + std::to_string(d) + " of " + std::string(b->name),
+      ctx_->Record("guard-bounds", span_,
+                   "index " + std::to_string(d) + " of " + std::string(b->name),
                    "not proven in range: " + Print(i));
     }
   }

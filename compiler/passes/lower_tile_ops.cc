@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// LowerTileOps: every op's chosen lowering runs; what is left are loops, Parallel nests with layouts,
-// Calls and indices (passes.h). PlanReductions asks each lowering for the shared memory it needs besides
-// its operands, once the layouts are known.
-#include <unordered_map>
-
+// LowerTileOps: every op's chosen lowering runs; what is left are loops, Parallel nests with
+// layouts, Calls and indices (passes.h). PlanReductions asks each lowering for the shared memory it
+// needs besides its operands, once the layouts are known.
 #include "compiler/arith/facts.h"
 #include "compiler/ops/tile_op.h"
 #include "compiler/passes/passes.h"
 #include "support/diagnostics.h"
+
+#include <unordered_map>
 
 namespace tilescale {
 
@@ -107,7 +107,8 @@ class OpWalker : public Mutator {
 
 class Context : public LowerContext {
  public:
-  Context(LayoutTable* table, PassContext* ctx, const TileOp& op) : table_(table), ctx_(ctx), op_(op) {
+  Context(LayoutTable* table, PassContext* ctx, const TileOp& op)
+      : table_(table), ctx_(ctx), op_(op) {
     target = &ctx->target;
     span = op->span;
   }
@@ -132,7 +133,8 @@ class Context : public LowerContext {
   }
 
   Buffer Local(std::string_view name, DataType dtype, int64_t count) override {
-    Buffer b = MakeBuffer(name, dtype, {MakeConst(count)}, MakeStorage(name, Space::kLocal, Root::kAlloc));
+    Buffer b =
+        MakeBuffer(name, dtype, {MakeConst(count)}, MakeStorage(name, Space::kLocal, Root::kAlloc));
     auto alloc = ffi::make_object<AllocObj>();
     alloc->buffer = b;
     alloc->span = span;
@@ -190,8 +192,9 @@ class Planner : public OpWalker {
     if (!need) return op;
     std::string name = std::string(op->label.size() ? op->label : op->op) + "_ws";
     int64_t bits = need->elements * need->dtype.bits;
-    Buffer b = MakeBuffer(name, need->dtype, {MakeConst(need->elements)},
-                          MakeStorage(name, Space::kShared, Root::kAlloc, MakeConst(bits, Int(64))));
+    Buffer b =
+        MakeBuffer(name, need->dtype, {MakeConst(need->elements)},
+                   MakeStorage(name, Space::kShared, Root::kAlloc, MakeConst(bits, Int(64))));
     auto alloc = ffi::make_object<AllocObj>();
     alloc->buffer = b;
     alloc->layout = RowMajor(std::vector<int64_t>{need->elements}).Text();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Stores of one value by many threads, and cells that belong to a point of a nest.
-#include <string>
-
 #include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/normalise.h"
 #include "compiler/passes/thread_uniform.h"
+
+#include <string>
 
 namespace tilescale::passes {
 
@@ -176,7 +176,8 @@ class CellPrivatiser : public Mutator {
       }
       if (a.write) return;
       std::string name = cell->name;
-      RaiseAt(s->span, "CompileError", "`", name, "` is assigned at every point of T.Parallel and read ",
+      RaiseAt(s->span, "CompileError", "`", name,
+              "` is assigned at every point of T.Parallel and read ",
               "after it: the points have no order, so it has no certain value there");
     }
   }
@@ -184,7 +185,8 @@ class CellPrivatiser : public Mutator {
   std::vector<Access> accesses_;  // to cells, in program order
 };
 
-// -- stores -------------------------------------------------------------------------------------------
+// -- stores
+// -------------------------------------------------------------------------------------------
 // ----------------------------------------------------------------------------------------------
 
 class Elector : public Mutator {

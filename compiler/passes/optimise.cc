@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Optimise (passes.h): scalar clean-up of the machine stage. Memory accesses and synchronisation stay where
-// they are: only pure expressions are shared, simplified or dropped.
-#include <unordered_set>
-
+// Optimise (passes.h): scalar clean-up of the machine stage. Memory accesses and synchronisation
+// stay where they are: only pure expressions are shared, simplified or dropped.
 #include "compiler/arith/facts.h"
 #include "compiler/ir/text.h"
 #include "compiler/passes/passes.h"
+
+#include <unordered_set>
 
 namespace tilescale {
 
@@ -22,7 +22,8 @@ bool IsPure(const Expr& e) {
   return pure;
 }
 
-// Simplifies under the facts of each place; floor divisions of non-negative operands become the machine's.
+// Simplifies under the facts of each place; floor divisions of non-negative operands become the
+// machine's.
 class Simplifier : public Mutator {
  public:
   Simplifier(const Func& f, const Kernel& k) : func_(f), kernel_(k) {}
@@ -84,7 +85,8 @@ class Simplifier : public Mutator {
     bool div = op->op() == OpCode::kFloorDiv, mod = op->op() == OpCode::kFloorMod;
     if (!div && !mod) return out;
     if (analyzer_.Bounds(e->args[0]).lo < 0 || analyzer_.Bounds(e->args[1]).lo <= 0) return out;
-    return MakeOp(div ? OpCode::kTruncDiv : OpCode::kTruncMod, {op->args[0], op->args[1]}, op->dtype);
+    return MakeOp(div ? OpCode::kTruncDiv : OpCode::kTruncMod, {op->args[0], op->args[1]},
+                  op->dtype);
   }
 
  private:
@@ -146,9 +148,12 @@ class Pruner : public Mutator {
   explicit Pruner(const Stmt& body) {
     Walk(body, [&](const NodeObj* n) {
       if (n->kind == NodeKind::kVar) ++uses_[n];
-      if (n->kind == NodeKind::kLoad) ++uses_[static_cast<const LoadObj*>(n)->buffer->storage.get()];
-      if (n->kind == NodeKind::kRegion) ++uses_[static_cast<const RegionObj*>(n)->buffer->storage.get()];
-      if (n->kind == NodeKind::kStore) ++stores_[static_cast<const StoreObj*>(n)->buffer->storage.get()];
+      if (n->kind == NodeKind::kLoad)
+        ++uses_[static_cast<const LoadObj*>(n)->buffer->storage.get()];
+      if (n->kind == NodeKind::kRegion)
+        ++uses_[static_cast<const RegionObj*>(n)->buffer->storage.get()];
+      if (n->kind == NodeKind::kStore)
+        ++stores_[static_cast<const StoreObj*>(n)->buffer->storage.get()];
       return true;
     });
   }

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The passes, in pipeline order. Each is a free function Func -> Func; the contract of each says the
-// stage in and out, what it assumes, what it guarantees and why it stands here (compiler.md §6).
+// The passes, in pipeline order. Each is a free function Func -> Func; the contract of each says
+// the stage in and out, what it assumes, what it guarantees and why it stands here (compiler.md
+// §6).
 #pragma once
+
+#include "compiler/ir/func.h"
+#include "compiler/target/target.h"
+#include "runtime/artifact.h"
 
 #include <cstdint>
 #include <functional>
@@ -9,29 +14,25 @@
 #include <string>
 #include <vector>
 
-#include "compiler/ir/func.h"
-#include "compiler/target/target.h"
-#include "runtime/artifact.h"
-
 namespace tilescale {
 
 using target::Target;
 
-// One decision for explain(): what was decided about `subject`, what was chosen and why better choices
-// were refused. `pass` is the deciding pass.
+// One decision for explain(): what was decided about `subject`, what was chosen and why better
+// choices were refused. `pass` is the deciding pass.
 struct Decision {
   std::string pass;
   ir::Span span;
-  std::string subject;  // in the user's names: "copy_A: copy A -> A_s"
-  std::string chosen;   // "cp_async, 16 bytes a thread"
+  std::string subject;               // in the user's names: "copy_A: copy A -> A_s"
+  std::string chosen;                // "cp_async, 16 bytes a thread"
   std::vector<std::string> refused;  // "tma: needs sm_90"
 };
 
 struct PassContext {
   Target target;
   std::vector<Decision> decisions;
-  // Which variant of the kernel is made (compiler.md §2): 0 may rely on any launch fact, 1 on index sizes
-  // only, 2 on none.
+  // Which variant of the kernel is made (compiler.md §2): 0 may rely on any launch fact, 1 on index
+  // sizes only, 2 on none.
   int variant = 0;
   bool may_require_alignment() const { return variant == 0; }
   bool may_require_small_index() const { return variant <= 1; }
@@ -43,27 +44,28 @@ struct PassContext {
 namespace passes {
 using ir::Func;
 
-// → tile. The only entry from the builder or from text: types, ranks, dtypes, spans; labels every unit;
-// every Storage is rooted.
+// → tile. The only entry from the builder or from text: types, ranks, dtypes, spans; labels every
+// unit; every Storage is rooted.
 Func Ingest(Func f, PassContext& ctx);
-// tile. Negative indices are gone, explicit unrolls expanded, guards bound once, Groups recovered from
-// conditions on thread ranges, uniform stores done by one thread, alloc_var cells privatised.
+// tile. Negative indices are gone, explicit unrolls expanded, guards bound once, Groups recovered
+// from conditions on thread ranges, uniform stores done by one thread, alloc_var cells privatised.
 // Before Check: one form to check.
 Func Normalise(Func f, PassContext& ctx);
-// tile, changes nothing. All user errors known at this level are raised: use before definition, nesting,
-// Parallel races, uniformity of control around collectives, capabilities. After this an error is ours or
-// names a resource.
+// tile, changes nothing. All user errors known at this level are raised: use before definition,
+// nesting, Parallel races, uniformity of control around collectives, capabilities. After this an
+// error is ours or names a resource.
 Func Check(Func f, PassContext& ctx);
-// tile. Every global access is proven in range or carries a guard over logical coordinates. Indices are
-// still what the user wrote: shortest proofs. Later passes only substitute.
+// tile. Every global access is proven in range or carries a guard over logical coordinates. Indices
+// are still what the user wrote: shortest proofs. Later passes only substitute.
 Func GuardBounds(Func f, PassContext& ctx);
 // tile. `lowering` on every op, `families` on every shared Alloc (non-empty), requires recorded.
 // Scheduling needs completions and proxies.
 Func SelectOps(Func f, PassContext& ctx);
-// tile. Kernel.schedule: for each pipelined loop depth, stages and pipes; declined loops are recorded.
+// tile. Kernel.schedule: for each pipelined loop depth, stages and pipes; declined loops are
+// recorded.
 Func PlanSchedule(Func f, PassContext& ctx);
-// tile. S1–S6 hold; Groups, Tokens, versions, prologues are there, the schedule is gone. Layouts must
-// see versions and the threads of each role.
+// tile. S1–S6 hold; Groups, Tokens, versions, prologues are there, the schedule is gone. Layouts
+// must see versions and the threads of each role.
 Func ApplySchedule(Func f, PassContext& ctx);
 // → mapped. One layout per on-chip Storage and per nest, inside its families; `convert` ops where
 // anchors differ. Never changes a lowering (I10).
@@ -72,17 +74,17 @@ Func SolveLayouts(Func f, PassContext& ctx);
 Func PlanReductions(Func f, PassContext& ctx);
 // mapped. No tile op is left: loops, Parallel nests with layouts, Calls. Encodings are chosen here.
 Func LowerTileOps(Func f, PassContext& ctx);
-// → machine. Parallel nests become slot loops of each thread, accesses flat addresses, fragments local
-// arrays; vector widths from layout, alignment and guards equal on all lanes.
+// → machine. Parallel nests become slot loops of each thread, accesses flat addresses, fragments
+// local arrays; vector widths from layout, alignment and guards equal on all lanes.
 Func PartitionAndVectorize(Func f, PassContext& ctx);
-// machine. Byte address of every shared and mbarrier Alloc by liveness; shared_bytes. Nothing allocates
-// memory after it (I11).
+// machine. Byte address of every shared and mbarrier Alloc by liveness; shared_bytes. Nothing
+// allocates memory after it (I11).
 Func PlaceMemory(Func f, PassContext& ctx);
 // machine. TokenOps are instructions; every other conflict is covered by the cheapest of wait, warp
 // sync, group barrier, CTA barrier, fence. Emits nothing that needs memory.
 Func InsertSync(Func f, PassContext& ctx);
-// machine. Hoists, common subexpressions, strength, index width, dead code; no access crosses one it
-// conflicts with or a sync.
+// machine. Hoists, common subexpressions, strength, index width, dead code; no access crosses one
+// it conflicts with or a sync.
 Func Optimise(Func f, PassContext& ctx);
 // machine. Launch bounds, registers, const and restrict, cluster and cooperative attributes.
 Func AssignResources(Func f, PassContext& ctx);
@@ -98,10 +100,10 @@ struct PassInfo {
   ir::Stage stage_after;
 };
 const std::vector<PassInfo>& Pipeline();  // Ingest … AssignResources
-// Runs passes [first, last] by name; empty: from the start / to the end. `observe` sees each result and
-// the microseconds it took.
-ir::Func RunPasses(ir::Func f, PassContext& ctx, const std::string& first = "",
-                   const std::string& last = "",
-                   const std::function<void(const PassInfo&, const ir::Func&, int64_t)>& observe = {});
+// Runs passes [first, last] by name; empty: from the start / to the end. `observe` sees each result
+// and the microseconds it took.
+ir::Func RunPasses(
+    ir::Func f, PassContext& ctx, const std::string& first = "", const std::string& last = "",
+    const std::function<void(const PassInfo&, const ir::Func&, int64_t)>& observe = {});
 
 }  // namespace tilescale

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The pipeline as data, and the driver of passes: runs a range, verifies each stage, measures.
-#include <chrono>
-
 #include "compiler/ir/diag.h"
 #include "compiler/ir/verify.h"
 #include "compiler/passes/passes.h"
 #include "support/diagnostics.h"
+
+#include <chrono>
 
 namespace tilescale {
 
@@ -14,7 +14,8 @@ using ir::Stage;
 
 void PassContext::Record(std::string pass, ir::Span span, std::string subject, std::string chosen,
                          std::vector<std::string> refused) {
-  decisions.push_back({std::move(pass), std::move(span), std::move(subject), std::move(chosen), std::move(refused)});
+  decisions.push_back({std::move(pass), std::move(span), std::move(subject), std::move(chosen),
+                       std::move(refused)});
 }
 
 const std::vector<PassInfo>& Pipeline() {
@@ -69,7 +70,8 @@ Func RunPasses(Func f, PassContext& ctx, const std::string& first, const std::st
       out->stage_ = static_cast<int64_t>(pass.stage_after);
       f = Func(out);
     }
-    auto us = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
+    auto us = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::steady_clock::now() - start);
     if (ctx.verify) ir::Verify(f);
     if (observe) observe(pass, f, us.count());
   }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// PlaceMemory (passes.h): the byte address of every shared buffer and mbarrier. Buffers whose lives do not
-// overlap share bytes; what is used inside a loop that its declaration is outside of lives for the whole
-// loop. First fit over decreasing sizes: deterministic.
-#include <algorithm>
-#include <unordered_map>
-
+// PlaceMemory (passes.h): the byte address of every shared buffer and mbarrier. Buffers whose lives
+// do not overlap share bytes; what is used inside a loop that its declaration is outside of lives
+// for the whole loop. First fit over decreasing sizes: deterministic.
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/passes.h"
+
+#include <algorithm>
+#include <unordered_map>
 
 namespace tilescale {
 
@@ -131,7 +131,8 @@ class Lives {
 int64_t Place(std::vector<Life>* lives, bool reuse) {
   std::vector<Life*> order;
   for (Life& l : *lives) order.push_back(&l);
-  std::stable_sort(order.begin(), order.end(), [](const Life* a, const Life* b) { return a->bytes > b->bytes; });
+  std::stable_sort(order.begin(), order.end(),
+                   [](const Life* a, const Life* b) { return a->bytes > b->bytes; });
   int64_t total = 0;
   std::vector<Life*> placed;
   for (Life* l : order) {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// PlanHost (passes.h): the launch program as data. Every symbol of shapes and strides is bound from an
-// argument, every launch fact becomes a condition of the variant.
-#include <map>
-
+// PlanHost (passes.h): the launch program as data. Every symbol of shapes and strides is bound from
+// an argument, every launch fact becomes a condition of the variant.
 #include "compiler/arith/facts.h"
 #include "compiler/ir/diag.h"
 #include "compiler/ir/kernel_params.h"
 #include "compiler/ir/text.h"
 #include "compiler/passes/passes.h"
 #include "support/diagnostics.h"
+
+#include <map>
 
 namespace tilescale {
 
@@ -25,8 +25,9 @@ class HostPlanner {
   void Params() {
     for (size_t i = 0; i < func_->params.size(); ++i) {
       const ir::Param& p = func_->params[i];
-      param_of_[p->param() == ParamKind::kTensor ? static_cast<const NodeObj*>(p->buffer->storage.get())
-                                                 : p->var.get()] = static_cast<int>(i);
+      param_of_[p->param() == ParamKind::kTensor
+                    ? static_cast<const NodeObj*>(p->buffer->storage.get())
+                    : p->var.get()] = static_cast<int>(i);
       runtime::Param q;
       q.name = std::string(p->name);
       q.kind = p->param() == ParamKind::kTensor   ? runtime::ParamKind::kTensor
@@ -55,7 +56,8 @@ class HostPlanner {
         AddSymbol(bind->var, Host(bind->value));
       } else if (const auto* check = s.as<CheckObj>()) {
         std::string text(check->message);
-        out_->checks.push_back({Host(check->cond), "RuntimeError", text.empty() ? Print(check->cond) : text});
+        out_->checks.push_back(
+            {Host(check->cond), "RuntimeError", text.empty() ? Print(check->cond) : text});
       }
     }
   }
@@ -67,7 +69,8 @@ class HostPlanner {
       if (alloc == nullptr) continue;
       HostExpr count(1);
       for (const Expr& e : alloc->buffer->shape) count = count * Host(e);
-      HostExpr bytes = FloorDiv(count * HostExpr(alloc->buffer->dtype.bits) + HostExpr(7), HostExpr(8));
+      HostExpr bytes =
+          FloorDiv(count * HostExpr(alloc->buffer->dtype.bits) + HostExpr(7), HostExpr(8));
       v.workspaces.push_back({std::string(alloc->buffer->name), bytes});
     }
     MapKernels(func_, [&](const Kernel& k) {
@@ -130,11 +133,13 @@ class HostPlanner {
     if (const auto* v = e.as<VarObj>()) {
       if (auto it = symbol_of_.find(v); it != symbol_of_.end()) return HostExpr::Symbol(it->second);
       if (auto it = param_of_.find(v); it != param_of_.end()) return HostExpr::Scalar(it->second);
-      RaiseAt(Span(), "CompileError", "`", v->name, "` is in the shape of an output or a launch, but no argument gives its value");
+      RaiseAt(Span(), "CompileError", "`", v->name,
+              "` is in the shape of an output or a launch, but no argument gives its value");
     }
     if (const auto* addr = e.as<AddrObj>()) {
       auto it = param_of_.find(addr->region->buffer->storage.get());
-      TS_CHECK(it != param_of_.end()) << "address of " << addr->region->buffer->name << " on the host";
+      TS_CHECK(it != param_of_.end())
+          << "address of " << addr->region->buffer->name << " on the host";
       return HostExpr::Address(it->second);
     }
     const auto* op = e.as<OpObj>();
@@ -142,28 +147,47 @@ class HostPlanner {
     std::vector<HostExpr> a;
     for (const Expr& x : op->args) a.push_back(Host(x));
     switch (op->op()) {
-      case OpCode::kAdd: return HostExpr::Make(HostOp::kAdd, a);
-      case OpCode::kSub: return HostExpr::Make(HostOp::kSub, a);
-      case OpCode::kNeg: return HostExpr(0) - a[0];
-      case OpCode::kMul: return HostExpr::Make(HostOp::kMul, a);
+      case OpCode::kAdd:
+        return HostExpr::Make(HostOp::kAdd, a);
+      case OpCode::kSub:
+        return HostExpr::Make(HostOp::kSub, a);
+      case OpCode::kNeg:
+        return HostExpr(0) - a[0];
+      case OpCode::kMul:
+        return HostExpr::Make(HostOp::kMul, a);
       case OpCode::kTruncDiv:
-      case OpCode::kFloorDiv: return HostExpr::Make(HostOp::kFloorDiv, a);
+      case OpCode::kFloorDiv:
+        return HostExpr::Make(HostOp::kFloorDiv, a);
       case OpCode::kTruncMod:
-      case OpCode::kFloorMod: return HostExpr::Make(HostOp::kFloorMod, a);
-      case OpCode::kMin: return HostExpr::Make(HostOp::kMin, a);
-      case OpCode::kMax: return HostExpr::Make(HostOp::kMax, a);
-      case OpCode::kEq: return HostExpr::Make(HostOp::kEq, a);
-      case OpCode::kNe: return HostExpr::Make(HostOp::kNe, a);
-      case OpCode::kLt: return HostExpr::Make(HostOp::kLt, a);
-      case OpCode::kLe: return HostExpr::Make(HostOp::kLe, a);
-      case OpCode::kGt: return HostExpr::Make(HostOp::kLt, {a[1], a[0]});
-      case OpCode::kGe: return HostExpr::Make(HostOp::kLe, {a[1], a[0]});
-      case OpCode::kAnd: return HostExpr::Make(HostOp::kAnd, a);
-      case OpCode::kOr: return HostExpr::Make(HostOp::kOr, a);
-      case OpCode::kNot: return HostExpr::Make(HostOp::kNot, a);
+      case OpCode::kFloorMod:
+        return HostExpr::Make(HostOp::kFloorMod, a);
+      case OpCode::kMin:
+        return HostExpr::Make(HostOp::kMin, a);
+      case OpCode::kMax:
+        return HostExpr::Make(HostOp::kMax, a);
+      case OpCode::kEq:
+        return HostExpr::Make(HostOp::kEq, a);
+      case OpCode::kNe:
+        return HostExpr::Make(HostOp::kNe, a);
+      case OpCode::kLt:
+        return HostExpr::Make(HostOp::kLt, a);
+      case OpCode::kLe:
+        return HostExpr::Make(HostOp::kLe, a);
+      case OpCode::kGt:
+        return HostExpr::Make(HostOp::kLt, {a[1], a[0]});
+      case OpCode::kGe:
+        return HostExpr::Make(HostOp::kLe, {a[1], a[0]});
+      case OpCode::kAnd:
+        return HostExpr::Make(HostOp::kAnd, a);
+      case OpCode::kOr:
+        return HostExpr::Make(HostOp::kOr, a);
+      case OpCode::kNot:
+        return HostExpr::Make(HostOp::kNot, a);
       case OpCode::kIf:
-      case OpCode::kSelect: return HostExpr::Make(HostOp::kSelect, a);
-      case OpCode::kCast: return a[0];
+      case OpCode::kSelect:
+        return HostExpr::Make(HostOp::kSelect, a);
+      case OpCode::kCast:
+        return a[0];
       default:
         RaiseAt(Span(), "CompileError", "`", Print(e), "` cannot be evaluated on the host");
     }

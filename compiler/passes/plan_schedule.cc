@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-// PlanSchedule (passes.h): a schedule for the loops that asked to be pipelined. The copies of a loop run
-// `num_stages` - 1 iterations ahead of their readers, in one pipe of `num_stages` slots (schedule 1 of
-// compiler.md §5). A loop that cannot be pipelined is left serial, with the reason recorded.
-#include <map>
-#include <set>
-
+// PlanSchedule (passes.h): a schedule for the loops that asked to be pipelined. The copies of a
+// loop run `num_stages` - 1 iterations ahead of their readers, in one pipe of `num_stages` slots
+// (schedule 1 of compiler.md §5). A loop that cannot be pipelined is left serial, with the reason
+// recorded.
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
 #include "compiler/ops/tile_op.h"
 #include "compiler/passes/passes.h"
+
+#include <map>
+#include <set>
 
 namespace tilescale {
 
@@ -26,13 +27,15 @@ std::set<const StorageObj*> Touched(const Stmt& s, bool writes) {
       }
       return true;
     }
-    if (n->kind == NodeKind::kStore) out.insert(static_cast<const StoreObj*>(n)->buffer->storage.get());
+    if (n->kind == NodeKind::kStore)
+      out.insert(static_cast<const StoreObj*>(n)->buffer->storage.get());
     if (n->kind == NodeKind::kCall) {
       for (const Expr& a : static_cast<const CallObj*>(n)->args) {
         if (const auto* addr = a.as<AddrObj>()) out.insert(addr->region->buffer->storage.get());
       }
     }
-    if (!writes && n->kind == NodeKind::kLoad) out.insert(static_cast<const LoadObj*>(n)->buffer->storage.get());
+    if (!writes && n->kind == NodeKind::kLoad)
+      out.insert(static_cast<const LoadObj*>(n)->buffer->storage.get());
     return true;
   });
   return out;
@@ -41,7 +44,8 @@ std::set<const StorageObj*> Touched(const Stmt& s, bool writes) {
 std::set<const StorageObj*> Reads(const Stmt& s) {
   std::set<const StorageObj*> out;
   Walk(s, [&](const NodeObj* n) {
-    if (n->kind == NodeKind::kLoad) out.insert(static_cast<const LoadObj*>(n)->buffer->storage.get());
+    if (n->kind == NodeKind::kLoad)
+      out.insert(static_cast<const LoadObj*>(n)->buffer->storage.get());
     if (n->kind == NodeKind::kTileOp) {
       const auto* op = static_cast<const TileOpObj*>(n);
       for (const Effect& e : DefOf(op).effects(op)) {
@@ -92,7 +96,8 @@ class Planner {
   }
 
   Stmt Decline(const For& loop, const std::string& why) {
-    ctx_->Record("plan-schedule", loop->span, "loop " + std::string(loop->var->name), "serial", {"pipelined: " + why});
+    ctx_->Record("plan-schedule", loop->span, "loop " + std::string(loop->var->name), "serial",
+                 {"pipelined: " + why});
     auto out = CopyNode(loop.get());
     out->kind_ = static_cast<int64_t>(ForKind::kSerial);
     return Stmt(out);
@@ -119,7 +124,8 @@ class Planner {
       producer[i] = true;
       for (const Effect& e : DefOf(op).effects(op)) {
         if (e.mode == ir::Mode::kRead || e.region->buffer->space() != Space::kShared) continue;
-        if (piped.insert(e.region->buffer->storage.get()).second) buffers.push_back(e.region->buffer);
+        if (piped.insert(e.region->buffer->storage.get()).second)
+          buffers.push_back(e.region->buffer);
       }
     }
     if (buffers.empty()) return Decline(loop, "no copy of the loop is asynchronous");
@@ -143,7 +149,8 @@ class Planner {
       if (!producer[i] && units[i].kind() != NodeKind::kBind) continue;
       for (const StorageObj* s : Reads(units[i])) {
         if (written.count(s)) {
-          return Decline(loop, "a copy reads `" + std::string(s->name) + "`, which the loop writes");
+          return Decline(loop,
+                         "a copy reads `" + std::string(s->name) + "`, which the loop writes");
         }
       }
     }
@@ -154,7 +161,8 @@ class Planner {
   bool UsedOutside(const std::set<const StorageObj*>& piped, const For& loop) {
     bool found = false;
     Walk(kernel_->body, [&](const NodeObj* n) {
-      if (n->kind == NodeKind::kFor && static_cast<const ForObj*>(n)->var.same_as(loop->var)) return false;
+      if (n->kind == NodeKind::kFor && static_cast<const ForObj*>(n)->var.same_as(loop->var))
+        return false;
       auto look = [&](const Buffer& b) { found = found || piped.count(b->storage.get()) > 0; };
       if (n->kind == NodeKind::kLoad) look(static_cast<const LoadObj*>(n)->buffer);
       if (n->kind == NodeKind::kStore) look(static_cast<const StoreObj*>(n)->buffer);
@@ -200,7 +208,8 @@ class Planner {
     }
     step(StepVerb::kCommit, pipe_name, stages - 1);
     for (size_t i = 0; i < units.size(); ++i) {
-      if (!producer[i] && units[i].kind() != NodeKind::kBind) step(StepVerb::kDo, std::string(units[i]->label), 0);
+      if (!producer[i] && units[i].kind() != NodeKind::kBind)
+        step(StepVerb::kDo, std::string(units[i]->label), 0);
     }
     auto scope = ffi::make_object<ScopeObj>();
     scope->kind_ = static_cast<int64_t>(ScopeKind::kLoop);
@@ -208,8 +217,8 @@ class Planner {
     scope->steps = ffi::Array<Step>(steps.begin(), steps.end());
     scopes_.push_back(Scope(scope));
     ctx_->Record("plan-schedule", loop->span, "loop " + std::string(loop->var->name),
-                 "pipelined, " + std::to_string(stages) + " slots, copies " + std::to_string(stages - 1) +
-                     " iterations ahead by cp.async");
+                 "pipelined, " + std::to_string(stages) + " slots, copies " +
+                     std::to_string(stages - 1) + " iterations ahead by cp.async");
     auto out = CopyNode(loop.get());
     out->body = MakeSeq(units);
     return Stmt(out);
@@ -222,18 +231,30 @@ class Planner {
       return Stmt(copy);
     };
     switch (s.kind()) {
-      case NodeKind::kTileOp: return set(s.as<TileOpObj>());
-      case NodeKind::kParallel: return set(s.as<ParallelObj>());
-      case NodeKind::kFor: return set(s.as<ForObj>());
-      case NodeKind::kIf: return set(s.as<IfObj>());
-      case NodeKind::kWhile: return set(s.as<WhileObj>());
-      case NodeKind::kStore: return set(s.as<StoreObj>());
-      case NodeKind::kCall: return set(s.as<CallObj>());
-      case NodeKind::kAlloc: return set(s.as<AllocObj>());
-      case NodeKind::kView: return set(s.as<ViewObj>());
-      case NodeKind::kCheck: return set(s.as<CheckObj>());
-      case NodeKind::kGroup: return set(s.as<GroupObj>());
-      default: return s;
+      case NodeKind::kTileOp:
+        return set(s.as<TileOpObj>());
+      case NodeKind::kParallel:
+        return set(s.as<ParallelObj>());
+      case NodeKind::kFor:
+        return set(s.as<ForObj>());
+      case NodeKind::kIf:
+        return set(s.as<IfObj>());
+      case NodeKind::kWhile:
+        return set(s.as<WhileObj>());
+      case NodeKind::kStore:
+        return set(s.as<StoreObj>());
+      case NodeKind::kCall:
+        return set(s.as<CallObj>());
+      case NodeKind::kAlloc:
+        return set(s.as<AllocObj>());
+      case NodeKind::kView:
+        return set(s.as<ViewObj>());
+      case NodeKind::kCheck:
+        return set(s.as<CheckObj>());
+      case NodeKind::kGroup:
+        return set(s.as<GroupObj>());
+      default:
+        return s;
     }
   }
 

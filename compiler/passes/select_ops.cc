@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// SelectOps: the first lowering of each op that does not refuse, with the reasons of those that did; the
-// families of each shared buffer as the intersection of what its users accept (passes.h).
-#include <unordered_map>
-
+// SelectOps: the first lowering of each op that does not refuse, with the reasons of those that
+// did; the families of each shared buffer as the intersection of what its users accept (passes.h).
 #include "compiler/arith/facts.h"
 #include "compiler/ir/diag.h"
 #include "compiler/ir/text.h"
 #include "compiler/ops/tile_op.h"
 #include "compiler/passes/passes.h"
 #include "support/strings.h"
+
+#include <unordered_map>
 
 namespace tilescale {
 
@@ -80,8 +80,13 @@ class Selector : public Mutator {
   Stmt MutateTileOp(const TileOp& op) override {
     std::vector<std::string> refused;
     std::vector<Expr> facts;
-    OpContext octx{ctx_->target, *func_->options.get(), threads_, pipelined_, &analyzer_,
-                   ctx_->may_require_alignment(), [&](Expr fact) { facts.push_back(std::move(fact)); }};
+    OpContext octx{ctx_->target,
+                   *func_->options.get(),
+                   threads_,
+                   pipelined_,
+                   &analyzer_,
+                   ctx_->may_require_alignment(),
+                   [&](Expr fact) { facts.push_back(std::move(fact)); }};
     for (const Lowering& lowering : DefOf(op.get()).lowerings) {
       facts.clear();
       if (auto reason = lowering.refuse(op.get(), octx)) {
@@ -95,8 +100,8 @@ class Selector : public Mutator {
       ctx_->Record("select-ops", op->span, Subject(op), lowering.name, refused);
       return Stmt(out);
     }
-    RaiseAt(op->span, "CompileError", "T.", op->op, " cannot be lowered for ", ctx_->target.arch->name, ": ",
-            Join(refused, "; "));
+    RaiseAt(op->span, "CompileError", "T.", op->op, " cannot be lowered for ",
+            ctx_->target.arch->name, ": ", Join(refused, "; "));
   }
 
  private:
@@ -115,16 +120,17 @@ class Selector : public Mutator {
     analyzer_.Assume(fact);
   }
 
-  // Narrows the families of the shared operands; an empty set leaves the op's own, which the layouts then
-  // convert: linear rows are accepted by every lowering.
+  // Narrows the families of the shared operands; an empty set leaves the op's own, which the
+  // layouts then convert: linear rows are accepted by every lowering.
   void Restrict(const TileOpObj* op, const Lowering& lowering) {
     const OpSyntax& syntax = SyntaxOf(op);
     for (size_t i = 0; i < syntax.params.size(); ++i) {
       if (syntax.params[i].kind != ArgKind::kRegion) continue;
       Region r = RegionArg(op, syntax.params[i].name);
       if (!r.defined() || r->buffer->space() != Space::kShared) continue;
-      int64_t accepts = lowering.families != nullptr ? lowering.families(op, static_cast<int>(i), ctx_->target)
-                                                     : kAllFamilies;
+      int64_t accepts = lowering.families != nullptr
+                            ? lowering.families(op, static_cast<int>(i), ctx_->target)
+                            : kAllFamilies;
       auto [it, fresh] = families_.emplace(r->buffer->storage.get(), kAllFamilies);
       if (it->second & accepts) it->second &= accepts;
     }
@@ -132,7 +138,8 @@ class Selector : public Mutator {
 
   class FamilyWriter : public Mutator {
    public:
-    explicit FamilyWriter(const std::unordered_map<const StorageObj*, int64_t>& families) : families_(families) {}
+    explicit FamilyWriter(const std::unordered_map<const StorageObj*, int64_t>& families)
+        : families_(families) {}
     Kernel Apply(const Kernel& k) {
       auto out = CopyNode(k.get());
       out->body = MutateStmt(k->body);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every rank puts n floats to its neighbour, signals, waits for its own, copies out. DROP plants a fault: 1 relaxed
-// signal, 2 no wait, 3 no CTA barrier, 4 gpu scope.
+// Every rank puts n floats to its neighbour, signals, waits for its own, copies out. DROP plants a
+// fault: 1 relaxed signal, 2 no wait, 3 no CTA barrier, 4 gpu scope.
 #include <tilescale/kernel.cuh>
 #include <tilescale/ptx/ldst.cuh>
 #include <tilescale/ptx/peer.cuh>
@@ -32,4 +32,5 @@ TS_KERNEL(exchange, 128, 1)(const float* A, float* B, ts::u32* F, float* O, int 
 #line 11 "exchange.py"
   for (int i = tid; i < n; i += 128) O[i] = B[i];
 }
-TS_LAUNCH(exchange, (*(const float**)args[0], *(float**)args[1], *(ts::u32**)args[2], *(float**)args[3], *(int*)args[4]))
+TS_LAUNCH(exchange, (*(const float**)args[0], *(float**)args[1], *(ts::u32**)args[2],
+                     *(float**)args[3], *(int*)args[4]))

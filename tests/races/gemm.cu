@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// As generated: C[M,N] = A[M,K] @ B[K,N], f16 in, f32 out; 128x128x32 tile, 4 warps of 64x64, 3 stages of
-// cp.async, XOR-swizzled tiles. DROP plants a fault: 1 no wait of cp.async, 2 no barrier, 3 one element too far.
+// As generated: C[M,N] = A[M,K] @ B[K,N], f16 in, f32 out; 128x128x32 tile, 4 warps of 64x64, 3
+// stages of cp.async, XOR-swizzled tiles. DROP plants a fault: 1 no wait of cp.async, 2 no barrier,
+// 3 one element too far.
 #include <tilescale/kernel.cuh>
 #include <tilescale/ptx/cp_async.cuh>
 #include <tilescale/ptx/ldmatrix.cuh>
@@ -19,7 +20,9 @@ TS_DEVICE void load_A(ts::f16* A_shared, const ts::f16* A, int by, int M, int K,
 #line 10 "gemm.py"
     const bool in = gr < M && gc < K;
 #line 10 "gemm.py"
-    ts::ptx::cp_async_zfill<16>(A_shared + stage * 4096 + row * 32 + ((col ^ ((row >> 1) & 3)) << 3), A + (in ? (long)gr * K + gc : 0), in);
+    ts::ptx::cp_async_zfill<16>(
+        A_shared + stage * 4096 + row * 32 + ((col ^ ((row >> 1) & 3)) << 3),
+        A + (in ? (long)gr * K + gc : 0), in);
   }
 }
 TS_DEVICE void load_B(ts::f16* B_shared, const ts::f16* B, int bx, int N, int K, int k, int stage) {
@@ -32,10 +35,13 @@ TS_DEVICE void load_B(ts::f16* B_shared, const ts::f16* B, int bx, int N, int K,
 #line 11 "gemm.py"
     const bool in = gr < K && gc < N;
 #line 11 "gemm.py"
-    ts::ptx::cp_async_zfill<16>(B_shared + stage * 4096 + row * 128 + ((col ^ (row & 7)) << 3), B + (in ? (long)gr * N + gc : 0), in);
+    ts::ptx::cp_async_zfill<16>(B_shared + stage * 4096 + row * 128 + ((col ^ (row & 7)) << 3),
+                                B + (in ? (long)gr * N + gc : 0), in);
   }
 }
-TS_KERNEL(gemm, 128, 1)(const ts::f16* TS_RESTRICT A, const ts::f16* TS_RESTRICT B, float* TS_RESTRICT C, int M, int N, int K) {
+TS_KERNEL(gemm, 128, 1)
+(const ts::f16* TS_RESTRICT A, const ts::f16* TS_RESTRICT B, float* TS_RESTRICT C, int M, int N,
+ int K) {
 #line 3 "gemm.py"
   const int tiles_n = (N + 127) / 128;
 #line 3 "gemm.py"
@@ -110,7 +116,9 @@ TS_KERNEL(gemm, 128, 1)(const ts::f16* TS_RESTRICT A, const ts::f16* TS_RESTRICT
 #line 12 "gemm.py"
         for (int j = 0; j < 8; ++j)
 #line 12 "gemm.py"
-          ts::ptx::mma_m16n8k16_f32_f16_f16(C_local + (i * 8 + j) * 4, a + 4 * i, b + (j >> 1) * 4 + (j & 1) * 2, C_local + (i * 8 + j) * 4);
+          ts::ptx::mma_m16n8k16_f32_f16_f16(C_local + (i * 8 + j) * 4, a + 4 * i,
+                                            b + (j >> 1) * 4 + (j & 1) * 2,
+                                            C_local + (i * 8 + j) * 4);
     }
   }
 #line 13 "gemm.py"
@@ -135,4 +143,5 @@ TS_KERNEL(gemm, 128, 1)(const ts::f16* TS_RESTRICT A, const ts::f16* TS_RESTRICT
 #line 13 "gemm.py"
   ts::ptx::cp_async_wait<0>();
 }
-TS_LAUNCH(gemm, (*(const ts::f16**)args[0], *(const ts::f16**)args[1], *(float**)args[2], *(int*)args[3], *(int*)args[4], *(int*)args[5]))
+TS_LAUNCH(gemm, (*(const ts::f16**)args[0], *(const ts::f16**)args[1], *(float**)args[2],
+                 *(int*)args[3], *(int*)args[4], *(int*)args[5]))

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Expressions as C++. Arithmetic is printed fully parenthesised below the top: the reader of the text
-// must not need C++'s precedence table for mixed bit operations.
-#include <cmath>
-#include <cstdio>
-
+// Expressions as C++. Arithmetic is printed fully parenthesised below the top: the reader of the
+// text must not need C++'s precedence table for mixed bit operations.
 #include "compiler/codegen/cuda/printer.h"
 #include "compiler/ir/build.h"
 #include "support/diagnostics.h"
+
+#include <cmath>
+#include <cstdio>
 
 namespace tilescale::codegen::cuda {
 
@@ -39,12 +39,16 @@ bool IsAtom(const std::string& s) {
   return s.empty() || (s[0] != '-' && s[0] != '*' && s[0] != '!' && s[0] != '~' && s[0] != '(');
 }
 
-std::string Paren(const std::string& s) { return IsAtom(s) ? s : "(" + s + ")"; }
+std::string Paren(const std::string& s) {
+  return IsAtom(s) ? s : "(" + s + ")";
+}
 
 std::string FloatLiteral(double v, bool single) {
-  if (std::isnan(v)) return single ? "ts::bits<float>(0x7fc00000u)" : "ts::bits<double>(0x7ff8000000000000ull)";
+  if (std::isnan(v))
+    return single ? "ts::bits<float>(0x7fc00000u)" : "ts::bits<double>(0x7ff8000000000000ull)";
   if (std::isinf(v)) {
-    std::string f = single ? "ts::bits<float>(0x7f800000u)" : "ts::bits<double>(0x7ff0000000000000ull)";
+    std::string f =
+        single ? "ts::bits<float>(0x7f800000u)" : "ts::bits<double>(0x7ff0000000000000ull)";
     return v < 0 ? "-" + f : f;
   }
   char buf[40];
@@ -52,7 +56,8 @@ std::string FloatLiteral(double v, bool single) {
   std::string s = buf;
   for (int digits = 1; digits < (single ? 9 : 17); ++digits) {
     std::snprintf(buf, sizeof buf, "%.*g", digits, v);
-    double back = single ? static_cast<double>(std::strtof(buf, nullptr)) : std::strtod(buf, nullptr);
+    double back =
+        single ? static_cast<double>(std::strtof(buf, nullptr)) : std::strtod(buf, nullptr);
     if (back == v) {
       s = buf;
       break;
@@ -69,9 +74,10 @@ std::string Printer::Const(const ir::ConstObj* c) {
   if (ir::IsBool(t)) return c->i ? "true" : "false";
   if (ir::IsInteger(t)) {
     bool is_unsigned = ir::IsUInt(t);
-    std::string digits = is_unsigned ? std::to_string(static_cast<uint64_t>(c->i) &
-                                                      (t.bits >= 64 ? ~0ull : ((1ull << t.bits) - 1)))
-                                     : std::to_string(c->i);
+    std::string digits = is_unsigned
+                             ? std::to_string(static_cast<uint64_t>(c->i) &
+                                              (t.bits >= 64 ? ~0ull : ((1ull << t.bits) - 1)))
+                             : std::to_string(c->i);
     if (t.bits == 64) {
       if (!is_unsigned && c->i == INT64_MIN) return "(-9223372036854775807ll - 1)";
       return digits + (is_unsigned ? "ull" : "ll");
@@ -110,7 +116,8 @@ std::string Printer::Cast(const ir::OpObj* op) {
   std::string x = Expr(op->args[0]);
   if (ir::SameType(from, to)) return x;
   if (to.lanes > 1) {
-    return "ts::cast_vec<" + TypeName(ir::Element(to)) + ", " + std::to_string(to.lanes) + ">(" + x + ")";
+    return "ts::cast_vec<" + TypeName(ir::Element(to)) + ", " + std::to_string(to.lanes) + ">(" +
+           x + ")";
   }
   if (ir::IsHandle(to) || ir::IsHandle(from)) return "(" + TypeName(to) + ")" + Paren(x);
   bool plain = (ir::IsInteger(from) || ir::IsBool(from)) && ir::IsInteger(to);
@@ -179,7 +186,8 @@ std::string Printer::Op(const ir::OpObj* op) {
   if (info.cls == ir::OpClass::kInfix || info.cls == ir::OpClass::kCompare) {
     std::string s = arg(0) + " " + info.text + " " + arg(1);
     // C++ computes 8- and 16-bit integers as int.
-    if (ir::IsInteger(op->dtype) && op->dtype.bits < 32) return "(" + TypeName(op->dtype) + ")(" + s + ")";
+    if (ir::IsInteger(op->dtype) && op->dtype.bits < 32)
+      return "(" + TypeName(op->dtype) + ")(" + s + ")";
     return s;
   }
   TS_CHECK(info.cls == ir::OpClass::kMath) << "opcode " << info.text << " cannot be printed";
@@ -203,19 +211,22 @@ std::string Printer::Element(const ir::Buffer& b, const ir::Expr& index) {
   return Pointer(b) + "[" + Expr(index) + "]";
 }
 
-std::string Printer::VectorPlace(const ir::Buffer& b, const ir::Expr& index, DataType t, bool write) {
-  std::string at = ir::IsConst(index, 0) ? Pointer(b) : "(" + Pointer(b) + " + " + Paren(Expr(index)) + ")";
+std::string Printer::VectorPlace(const ir::Buffer& b, const ir::Expr& index, DataType t,
+                                 bool write) {
+  std::string at =
+      ir::IsConst(index, 0) ? Pointer(b) : "(" + Pointer(b) + " + " + Paren(Expr(index)) + ")";
   return std::string("*(") + (write ? "" : "const ") + TypeName(t) + "*)" + at;
 }
 
 std::string Printer::Load(const ir::LoadObj* load) {
-  std::string value = load->dtype.lanes > 1
-                          ? VectorPlace(load->buffer, load->index[0], load->dtype, false)
-                          : Element(load->buffer, load->index.empty() ? ir::MakeConst(0) : load->index[0]);
+  std::string value =
+      load->dtype.lanes > 1
+          ? VectorPlace(load->buffer, load->index[0], load->dtype, false)
+          : Element(load->buffer, load->index.empty() ? ir::MakeConst(0) : load->index[0]);
   if (!load->guard.defined()) return value;
-  std::string other = load->other.defined() ? Expr(load->other)
+  std::string other = load->other.defined()   ? Expr(load->other)
                       : load->dtype.lanes > 1 ? TypeName(load->dtype) + "{}"
-                      : Expr(ir::MakeNumber(0, load->dtype));
+                                              : Expr(ir::MakeNumber(0, load->dtype));
   return "(" + Paren(Expr(load->guard)) + " ? " + value + " : " + other + ")";
 }
 

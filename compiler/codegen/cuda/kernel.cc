@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Kernels: names, signature, thread and block variables, the trampoline of the simulator.
-#include <array>
-
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/cuda/printer.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
+
+#include <array>
 
 namespace tilescale::codegen {
 
@@ -16,13 +16,16 @@ namespace {
 // Words that cannot be names in the text.
 const std::set<std::string>& Reserved() {
   static const auto* words = new std::set<std::string>{
-      "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const",
-      "constexpr", "continue", "default", "delete", "do", "double", "else", "enum", "explicit", "export",
-      "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable",
-      "namespace", "new", "not", "operator", "or", "private", "protected", "public", "register", "return",
-      "short", "signed", "sizeof", "static", "struct", "switch", "template", "this", "throw", "true", "try",
-      "typedef", "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "while", "xor",
-      "ts", "args", "main", "printf", "threadIdx", "blockIdx", "blockDim", "gridDim", "warpSize"};
+      "alignas", "alignof",   "and",    "asm",     "auto",      "bool",     "break",    "case",
+      "catch",   "char",      "class",  "const",   "constexpr", "continue", "default",  "delete",
+      "do",      "double",    "else",   "enum",    "explicit",  "export",   "extern",   "false",
+      "float",   "for",       "friend", "goto",    "if",        "inline",   "int",      "long",
+      "mutable", "namespace", "new",    "not",     "operator",  "or",       "private",  "protected",
+      "public",  "register",  "return", "short",   "signed",    "sizeof",   "static",   "struct",
+      "switch",  "template",  "this",   "throw",   "true",      "try",      "typedef",  "typename",
+      "union",   "unsigned",  "using",  "virtual", "void",      "volatile", "while",    "xor",
+      "ts",      "args",      "main",   "printf",  "threadIdx", "blockIdx", "blockDim", "gridDim",
+      "warpSize"};
   return *words;
 }
 
@@ -33,10 +36,13 @@ std::string Printer::Name(const ir::NodeObj* symbol, std::string_view wish) {
   if (it != names_.end()) return it->second;
   std::string base;
   for (char c : wish) base += (std::isalnum(static_cast<unsigned char>(c)) || c == '_') ? c : '_';
-  if (base.empty() || std::isdigit(static_cast<unsigned char>(base[0])) || base.rfind("TS_", 0) == 0) base = "v" + base;
+  if (base.empty() || std::isdigit(static_cast<unsigned char>(base[0])) ||
+      base.rfind("TS_", 0) == 0)
+    base = "v" + base;
   if (base.rfind("__", 0) == 0) base = "v" + base;
   std::string name = base;
-  for (int i = 1; Reserved().count(name) || !used_.insert(name).second; ++i) name = base + "_" + std::to_string(i);
+  for (int i = 1; Reserved().count(name) || !used_.insert(name).second; ++i)
+    name = base + "_" + std::to_string(i);
   return names_[symbol] = name;
 }
 
@@ -50,10 +56,12 @@ void Printer::PrintKernel(const ir::Kernel& k) {
   int position = 0;
   for (const ir::KernelParam& p : ir::KernelParams(func_, k)) {
     std::string type, name;
-    bool pointer = p.kind == ir::KernelParam::Kind::kData || p.kind == ir::KernelParam::Kind::kWorkspace;
+    bool pointer =
+        p.kind == ir::KernelParam::Kind::kData || p.kind == ir::KernelParam::Kind::kWorkspace;
     if (pointer) {
       bool raw = p.var.defined();
-      type = raw ? "void*" : std::string(p.written ? "" : "const ") + TypeName(p.buffer->dtype) + "*";
+      type =
+          raw ? "void*" : std::string(p.written ? "" : "const ") + TypeName(p.buffer->dtype) + "*";
       name = raw ? Name(p.var.get(), ir::Str(p.var->name)) : ArrayName(p.buffer);
       if (!raw) declared_[p.buffer->storage.get()] = p.buffer->dtype;
       if (!raw && !p.written) read_only_.insert(p.buffer->storage.get());
@@ -63,7 +71,8 @@ void Printer::PrintKernel(const ir::Kernel& k) {
     }
     std::string between = pointer && p.restrict_ ? " TS_RESTRICT " : " ";
     signature += (position ? ", " : "") + type + between + name;
-    trampoline += (position ? ", " : "") + ("*(" + type + "*)args[" + std::to_string(position) + "]");
+    trampoline +=
+        (position ? ", " : "") + ("*(" + type + "*)args[" + std::to_string(position) + "]");
     ++position;
   }
   std::string threads = std::to_string(k->total_threads());
@@ -79,10 +88,12 @@ void Printer::PrintKernel(const ir::Kernel& k) {
   Line(k->span);
   for (int i = 0; i < 3; ++i) {
     if (static_cast<size_t>(i) < k->block_vars.size() && used.count(k->block_vars[i].get())) {
-      Put("const int " + Name(k->block_vars[i].get(), ir::Str(k->block_vars[i]->name)) + " = ts::bid_" + axes[i] + "();");
+      Put("const int " + Name(k->block_vars[i].get(), ir::Str(k->block_vars[i]->name)) +
+          " = ts::bid_" + axes[i] + "();");
     }
     if (static_cast<size_t>(i) < k->thread_vars.size() && used.count(k->thread_vars[i].get())) {
-      Put("const int " + Name(k->thread_vars[i].get(), ir::Str(k->thread_vars[i]->name)) + " = ts::tid_" + axes[i] + "();");
+      Put("const int " + Name(k->thread_vars[i].get(), ir::Str(k->thread_vars[i]->name)) +
+          " = ts::tid_" + axes[i] + "();");
     }
   }
   --indent_;

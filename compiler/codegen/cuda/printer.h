@@ -2,15 +2,15 @@
 // The CUDA printer's state: names, headers, the text so far.
 #pragma once
 
+#include "compiler/ir/func.h"
+#include "compiler/ir/kernel_params.h"
+
 #include <map>
 #include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
-
-#include "compiler/ir/func.h"
-#include "compiler/ir/kernel_params.h"
 
 namespace tilescale::codegen::cuda {
 
@@ -55,7 +55,7 @@ class Printer {
   int indent_ = 0;
   std::set<std::string> headers_;
   std::set<std::string> used_;
-  std::unordered_map<const ir::NodeObj*, std::string> names_;  // Var, Storage
+  std::unordered_map<const ir::NodeObj*, std::string> names_;         // Var, Storage
   std::unordered_map<const ir::StorageObj*, ir::DataType> declared_;  // element type of the C array
   std::set<const ir::StorageObj*> read_only_;
   const ir::SpanObj* last_span_ = nullptr;

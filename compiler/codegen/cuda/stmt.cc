@@ -82,7 +82,8 @@ void Printer::For(const ir::ForObj* s) {
     // begin + extent·step as one expression where constant.
     ir::Expr end = ir::Add(s->begin, ir::Mul(ir::Cast(s->extent, s->begin.dtype()), *unit));
     std::string advance = *unit == 1 ? "++" + v : v + " += " + step;
-    Put("for (" + type + " " + v + " = " + begin + "; " + v + " < " + Expr(end) + "; " + advance + ") {");
+    Put("for (" + type + " " + v + " = " + begin + "; " + v + " < " + Expr(end) + "; " + advance +
+        ") {");
     Body(s->body);
     Put("}");
     return;
@@ -102,19 +103,31 @@ namespace {
 std::string TemplateText(std::string_view text) {
   size_t dot = text.find('.');
   if (dot == std::string_view::npos) return "<ts::Scope::" + std::string(text) + ">";
-  return "<ts::Sem::" + std::string(text.substr(0, dot)) + ", ts::Scope::" + std::string(text.substr(dot + 1)) + ">";
+  return "<ts::Sem::" + std::string(text.substr(0, dot)) +
+         ", ts::Scope::" + std::string(text.substr(dot + 1)) + ">";
 }
 
 std::string Quoted(std::string_view s) {
   std::string out = "\"";
   for (char c : s) {
     switch (c) {
-      case '\n': out += "\\n"; break;
-      case '\t': out += "\\t"; break;
-      case '\r': out += "\\r"; break;
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      default: out += c;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      default:
+        out += c;
     }
   }
   return out + "\"";
@@ -140,7 +153,8 @@ std::string Printer::CallText(const ir::CallObj* s) {
   auto add = [&](const ir::Expr& e) {
     size_t i = args.size();
     std::string text = Expr(e);
-    if (i < row.casts.size() && !row.casts[i].empty()) text = "(" + row.casts[i] + ")(" + text + ")";
+    if (i < row.casts.size() && !row.casts[i].empty())
+      text = "(" + row.casts[i] + ")(" + text + ")";
     args.push_back(text);
   };
   if (s->instr == "print" || s->instr == "assert") args.push_back(Quoted(ir::Str(s->text)));
@@ -186,7 +200,8 @@ void Printer::Stmt(const ir::Stmt& s) {
     case ir::NodeKind::kBind: {
       const auto* bind = s.as<ir::BindObj>();
       std::string value = Expr(bind->value);
-      Put("const " + TypeName(bind->var.dtype()) + " " + Name(bind->var.get(), ir::Str(bind->var->name)) + " = " + value + ";");
+      Put("const " + TypeName(bind->var.dtype()) + " " +
+          Name(bind->var.get(), ir::Str(bind->var->name)) + " = " + value + ";");
       return;
     }
     case ir::NodeKind::kAlloc:
@@ -197,7 +212,8 @@ void Printer::Stmt(const ir::Stmt& s) {
       const ir::Buffer& b = view->buffer;
       declared_[b->storage.get()] = b->dtype;
       std::string value = Expr(view->pointer);
-      Put(TypeName(b->dtype) + "* " + ArrayName(b) + " = (" + TypeName(b->dtype) + "*)(" + value + ");");
+      Put(TypeName(b->dtype) + "* " + ArrayName(b) + " = (" + TypeName(b->dtype) + "*)(" + value +
+          ");");
       return;
     }
     case ir::NodeKind::kStore:
@@ -231,7 +247,9 @@ void Printer::Stmt(const ir::Stmt& s) {
     }
     case ir::NodeKind::kJump: {
       auto kind = s.as<ir::JumpObj>()->jump();
-      Put(kind == ir::JumpKind::kBreak ? "break;" : kind == ir::JumpKind::kContinue ? "continue;" : "return;");
+      Put(kind == ir::JumpKind::kBreak      ? "break;"
+          : kind == ir::JumpKind::kContinue ? "continue;"
+                                            : "return;");
       return;
     }
     case ir::NodeKind::kGroup: {
@@ -249,7 +267,8 @@ void Printer::Stmt(const ir::Stmt& s) {
       return;
     case ir::NodeKind::kCheck: {
       const auto* c = s.as<ir::CheckObj>();
-      if (!c->assume) Put("ts::device_assert(" + Expr(c->cond) + ", " + Quoted(ir::Str(c->message)) + ");");
+      if (!c->assume)
+        Put("ts::device_assert(" + Expr(c->cond) + ", " + Quoted(ir::Str(c->message)) + ");");
       return;
     }
     default:

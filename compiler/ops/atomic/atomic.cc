@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// T.atomic_add, atomic_max, atomic_min on a tile. The contract is in atomic.md. Atomics on one element are
-// Calls (compiler/ir/builder_call.cc).
-#include <algorithm>
-#include <cmath>
-
+// T.atomic_add, atomic_max, atomic_min on a tile. The contract is in atomic.md. Atomics on one
+// element are Calls (compiler/ir/builder_call.cc).
 #include "compiler/ir/diag.h"
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/tile_op.h"
+
+#include <algorithm>
+#include <cmath>
 
 namespace tilescale {
 namespace {
@@ -32,17 +32,21 @@ TileOp Make(TileOp op) {
   std::string kind = StringArg(op.get(), "op"), order = StringArg(op.get(), "memory_order");
   std::string name = "atomic_" + kind;
   if (kind != "add" && kind != "max" && kind != "min") {
-    RaiseAt(op->span, "ValueError", "T.", name, " is not available on tiles; expected add, max or min");
+    RaiseAt(op->span, "ValueError", "T.", name,
+            " is not available on tiles; expected add, max or min");
   }
-  constexpr const char* kOrders[] = {"", "relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst"};
+  constexpr const char* kOrders[] = {"",        "relaxed", "consume", "acquire",
+                                     "release", "acq_rel", "seq_cst"};
   if (std::find(std::begin(kOrders), std::end(kOrders), order) == std::end(kOrders)) {
-    RaiseAt(op->span, "ValueError", name, " does not support memory_order='", order,
-            "'; expected one of ['relaxed', 'consume', 'acquire', 'release', 'acq_rel', 'seq_cst']");
+    RaiseAt(
+        op->span, "ValueError", name, " does not support memory_order='", order,
+        "'; expected one of ['relaxed', 'consume', 'acquire', 'release', 'acq_rel', 'seq_cst']");
   }
   Region dst = RegionArg(op.get(), "dst"), value = ValueTile(op.get());
   Space space = dst->buffer->space();
   if (space != Space::kGlobal && space != Space::kShared) {
-    RaiseAt(op->span, "ValueError", "T.", name, " needs a destination in global or shared memory, `", dst->buffer->name,
+    RaiseAt(op->span, "ValueError", "T.", name,
+            " needs a destination in global or shared memory, `", dst->buffer->name,
             "` is in registers");
   }
   CheckType(kind, dst->buffer->dtype, op->span);
@@ -79,10 +83,14 @@ void Evaluate(const TileOpObj* op, EvalContext* eval) {
     return at;
   };
   ForEachPoint(walked, [&](const std::vector<int64_t>& point) {
-    double x = value.defined() ? eval->Read(value, place(from, point)) : eval->Scalar(ExprArg(op, "value"));
+    double x = value.defined() ? eval->Read(value, place(from, point))
+                               : eval->Scalar(ExprArg(op, "value"));
     std::vector<int64_t> at = place(to, point);
     double old = eval->Read(dst, at);
-    eval->Write(dst, at, kind == "add" ? old + x : kind == "max" ? std::fmax(old, x) : std::fmin(old, x));
+    eval->Write(dst, at,
+                kind == "add"   ? old + x
+                : kind == "max" ? std::fmax(old, x)
+                                : std::fmin(old, x));
   });
 }
 
@@ -92,15 +100,17 @@ Stmt Nest(const TileOpObj* op) {
   if (extents.empty()) extents.push_back(MakeConst(1));
   std::vector<Var> vars = NestVars(static_cast<int>(extents.size()));
   std::vector<Expr> point(vars.begin(), vars.end());
-  // The machine has no consume; seq_cst is a fence and then an acquire (the mapping of PTX's model).
+  // The machine has no consume; seq_cst is a fence and then an acquire (the mapping of PTX's
+  // model).
   std::string order = StringArg(op, "memory_order");
   bool fence = order == "seq_cst";
   if (order.empty()) order = "relaxed";
   if (order == "consume" || fence) order = "acquire";
   std::string scope = dst->buffer->space() == Space::kShared ? "cta" : "gpu";
   Expr x = Cast(value.defined() ? LoadAt(value, point) : ExprArg(op, "value"), dst->buffer->dtype);
-  Stmt body = MakeCall("red." + StringArg(op, "op"), {MakeAddr(dst->buffer, IndexAt(dst, point)), x}, op->span, {},
-                       order + "." + scope);
+  Stmt body =
+      MakeCall("red." + StringArg(op, "op"), {MakeAddr(dst->buffer, IndexAt(dst, point)), x},
+               op->span, {}, order + "." + scope);
   if (fence) body = MakeSeq({MakeCall("fence.sc", {}, op->span, {}, scope), body});
   // Elements that are outside either tensor are left alone.
   Expr guard = GuardAt(dst, point);
@@ -133,7 +143,8 @@ const TileOpRegistration kAtomic({
                .make = Make},
     .effects = EffectsOf,
     .evaluate = Evaluate,
-    .lowerings = {{.name = "bulk", .refuse = RefuseBulk}, {.name = "simt", .refuse = RefuseSimt, .nest = Nest}},
+    .lowerings = {{.name = "bulk", .refuse = RefuseBulk},
+                  {.name = "simt", .refuse = RefuseSimt, .nest = Nest}},
 });
 
 }  // namespace

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/ops/common/combine.h"
 
-#include <limits>
-
 #include "support/diagnostics.h"
+
+#include <limits>
 
 namespace tilescale::ops {
 
@@ -23,8 +23,10 @@ Expr Identity(Combiner c, DataType t) {
       return MakeFloat(max ? -inf : inf, t);
     }
     if (IsUInt(t)) return MakeConst(max ? 0 : -1, t);
-    int64_t least = t.bits == 64 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int32_t>::min();
-    int64_t most = t.bits == 64 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int32_t>::max();
+    int64_t least =
+        t.bits == 64 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int32_t>::min();
+    int64_t most =
+        t.bits == 64 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int32_t>::max();
     return MakeConst(max ? least : most, t);
   }
   if (c == Combiner::kBitAnd) return MakeConst(-1, t);
@@ -36,12 +38,18 @@ Expr Combine(Combiner c, bool nan, Expr a, Expr b) {
   nan = nan && IsFloat(t);
   auto op = [&](OpCode code) { return MakeOp(code, {a, b}, t); };
   switch (c) {
-    case Combiner::kSum: return op(OpCode::kAdd);
-    case Combiner::kMax: return op(nan ? OpCode::kMaxNan : OpCode::kMax);
-    case Combiner::kMin: return op(nan ? OpCode::kMinNan : OpCode::kMin);
-    case Combiner::kBitAnd: return op(OpCode::kBitAnd);
-    case Combiner::kBitOr: return op(OpCode::kBitOr);
-    case Combiner::kBitXor: return op(OpCode::kBitXor);
+    case Combiner::kSum:
+      return op(OpCode::kAdd);
+    case Combiner::kMax:
+      return op(nan ? OpCode::kMaxNan : OpCode::kMax);
+    case Combiner::kMin:
+      return op(nan ? OpCode::kMinNan : OpCode::kMin);
+    case Combiner::kBitAnd:
+      return op(OpCode::kBitAnd);
+    case Combiner::kBitOr:
+      return op(OpCode::kBitOr);
+    case Combiner::kBitXor:
+      return op(OpCode::kBitXor);
   }
   TS_UNREACHABLE("combiner");
 }

@@ -8,8 +8,9 @@ namespace tilescale::ops {
 
 enum class Combiner : uint8_t { kSum, kMax, kMin, kBitAnd, kBitOr, kBitXor };
 
-// The type in which values of `t` are combined: float32 for the narrower floats, 32 bits for the narrower
-// integers and bool (their low bits are those of the narrow sum); shuffles move 4 or 8 bytes.
+// The type in which values of `t` are combined: float32 for the narrower floats, 32 bits for the
+// narrower integers and bool (their low bits are those of the narrow sum); shuffles move 4 or 8
+// bytes.
 ir::DataType AccumulatorOf(ir::DataType t);
 // Combine(Identity, x) == x. `t` is an accumulator.
 ir::Expr Identity(Combiner c, ir::DataType t);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/ops/common/nest.h"
 
-#include <algorithm>
-
 #include "compiler/ir/diag.h"
 #include "compiler/ops/common/region.h"
+
+#include <algorithm>
 
 namespace tilescale::ops {
 
@@ -28,7 +28,8 @@ Layout FlatLayout(std::span<const int64_t> shape, int64_t threads) {
     size *= shape[d];
   }
   int64_t n = std::min(threads, size);
-  tilescale::Mode modes[] = {{n, Strides(kThread, 1)}, {tilescale::CeilDiv(size, n), Strides(kSlot, 1)}};
+  tilescale::Mode modes[] = {{n, Strides(kThread, 1)},
+                             {tilescale::CeilDiv(size, n), Strides(kSlot, 1)}};
   return LayoutBuilder(shape).AddGroup(dims, size, modes).BuildUnchecked();
 }
 
@@ -42,7 +43,9 @@ std::vector<int64_t> ConstExtents(const Region& r, const char* what, const Span&
   std::vector<int64_t> out;
   for (const Expr& e : r->extent) {
     auto n = AsInt(e);
-    if (!n) RaiseAt(span, "ValueError", "T.", what, ": the extents of `", r->buffer->name, "` must be constants");
+    if (!n)
+      RaiseAt(span, "ValueError", "T.", what, ": the extents of `", r->buffer->name,
+              "` must be constants");
     out.push_back(*n);
   }
   return out;
@@ -91,10 +94,13 @@ Expr LoadPoint(const Region& r, const std::vector<Expr>& point, Expr guard, Expr
 
 Stmt StorePoint(const Region& r, const std::vector<Expr>& point, Expr value, Span span) {
   std::vector<Expr> index = Index(r, point);
-  return MakeStore(r->buffer, index, Cast(std::move(value), r->buffer->dtype), std::move(span), InBuffer(r, index));
+  return MakeStore(r->buffer, index, Cast(std::move(value), r->buffer->dtype), std::move(span),
+                   InBuffer(r, index));
 }
 
-std::vector<Expr> AsExprs(const std::vector<Var>& vars) { return {vars.begin(), vars.end()}; }
+std::vector<Expr> AsExprs(const std::vector<Var>& vars) {
+  return {vars.begin(), vars.end()};
+}
 
 std::string ShapeText(std::span<const int64_t> shape) {
   std::string s = "[";
@@ -104,15 +110,21 @@ std::string ShapeText(std::span<const int64_t> shape) {
 
 const char* ScopeName(const Buffer& b) {
   switch (b->space()) {
-    case Space::kFrag: return "local.fragment";
-    case Space::kShared: return "shared.dyn";
-    case Space::kLocal: return "local";
-    case Space::kVar: return "local.var";
-    default: return SpaceName(b->space());
+    case Space::kFrag:
+      return "local.fragment";
+    case Space::kShared:
+      return "shared.dyn";
+    case Space::kLocal:
+      return "local";
+    case Space::kVar:
+      return "local.var";
+    default:
+      return SpaceName(b->space());
   }
 }
 
-void ForEachPoint(const std::vector<int64_t>& shape, const std::function<void(const std::vector<int64_t>&)>& f) {
+void ForEachPoint(const std::vector<int64_t>& shape,
+                  const std::function<void(const std::vector<int64_t>&)>& f) {
   int64_t total = 1;
   for (int64_t e : shape) total *= e;
   std::vector<int64_t> point(shape.size(), 0);

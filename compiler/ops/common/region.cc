@@ -38,7 +38,8 @@ Expr GuardAt(const Region& r, const std::vector<Expr>& point) {
   Expr guard;
   for (size_t d = 0; d < index.size(); ++d) {
     if (r->check_lo >> d & 1) guard = And(guard, Ge(index[d], MakeConst(0, index[d].dtype())));
-    if (r->check_hi >> d & 1) guard = And(guard, Lt(index[d], Cast(r->buffer->shape[d], index[d].dtype())));
+    if (r->check_hi >> d & 1)
+      guard = And(guard, Lt(index[d], Cast(r->buffer->shape[d], index[d].dtype())));
   }
   return guard;
 }
@@ -48,8 +49,8 @@ Expr LoadAt(const Region& r, const std::vector<Expr>& point) {
 }
 
 Stmt StoreAt(const Region& r, const std::vector<Expr>& point, Expr value, Span span) {
-  return MakeStore(r->buffer, IndexAt(r, point), Cast(std::move(value), r->buffer->dtype), std::move(span),
-                   GuardAt(r, point));
+  return MakeStore(r->buffer, IndexAt(r, point), Cast(std::move(value), r->buffer->dtype),
+                   std::move(span), GuardAt(r, point));
 }
 
 std::vector<Var> NestVars(int n) {
@@ -61,7 +62,8 @@ std::vector<Var> NestVars(int n) {
 
 bool IsWhole(const Region& r) {
   for (size_t d = 0; d < r->begin.size(); ++d) {
-    if (!IsConst(r->begin[d], 0) || !r->extent[d].defined() || !SameExpr(r->extent[d], r->buffer->shape[d])) {
+    if (!IsConst(r->begin[d], 0) || !r->extent[d].defined() ||
+        !SameExpr(r->extent[d], r->buffer->shape[d])) {
       return false;
     }
   }
@@ -114,7 +116,8 @@ Region AdoptExtents(const Region& start, const Region& known) {
   }
   for (size_t d = 0; d < n; ++d) {
     size_t from_right = n - 1 - d;
-    extent.push_back(from_right < walked.size() ? walked[walked.size() - 1 - from_right] : MakeConst(1));
+    extent.push_back(from_right < walked.size() ? walked[walked.size() - 1 - from_right]
+                                                : MakeConst(1));
   }
   return WithExtents(start, extent);
 }
@@ -152,13 +155,14 @@ void Reconcile(const char* what, Region* src, Region* dst, const Span& span) {
   }
   if (a.size() != b.size()) {
     RaiseAt(span, "ValueError", "T.", what, ": ", Describe(*src), " and ", Describe(*dst),
-            " have different numbers of dimensions that are not 1 (", a.size(), " and ", b.size(), ")");
+            " have different numbers of dimensions that are not 1 (", a.size(), " and ", b.size(),
+            ")");
   }
   for (size_t i = 0; i < a.size(); ++i) {
     auto x = AsInt((*src)->extent[a[i]]), y = AsInt((*dst)->extent[b[i]]);
     if (x && y && *x != *y) {
-      RaiseAt(span, "ValueError", "T.", what, ": ", Describe(*src), " has extent ", *x, " where ", Describe(*dst),
-              " has ", *y);
+      RaiseAt(span, "ValueError", "T.", what, ": ", Describe(*src), " has extent ", *x, " where ",
+              Describe(*dst), " has ", *y);
     }
   }
 }

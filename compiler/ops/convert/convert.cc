@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// convert: a fragment in another layout. SolveLayouts inserts it; users do not write it (convert.md).
+// convert: a fragment in another layout. SolveLayouts inserts it; users do not write it
+// (convert.md).
 #include "compiler/layout/queries.h"
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
@@ -11,11 +12,14 @@ namespace {
 using namespace ir;   // NOLINT
 using namespace ops;  // NOLINT
 
-Effects EffectsOf(const TileOpObj* op) { return {Reads(RegionArg(op, "src")), Writes(RegionArg(op, "dst"))}; }
+Effects EffectsOf(const TileOpObj* op) {
+  return {Reads(RegionArg(op, "src")), Writes(RegionArg(op, "dst"))};
+}
 
 void Evaluate(const TileOpObj* op, EvalContext* eval) {
   Region src = RegionArg(op, "src"), dst = RegionArg(op, "dst");
-  ForEachPoint(eval->Extents(dst), [&](const std::vector<int64_t>& at) { eval->Write(dst, at, eval->Read(src, at)); });
+  ForEachPoint(eval->Extents(dst),
+               [&](const std::vector<int64_t>& at) { eval->Write(dst, at, eval->Read(src, at)); });
 }
 
 // Every owner in dst's layout already has the element: the nest over dst reads src's registers.
@@ -27,7 +31,8 @@ bool StaysInThread(const Layout& from, const Layout& to, int bits) {
 std::optional<Workspace> SharedTile(const TileOpObj* op, LowerContext* ctx) {
   Region src = RegionArg(op, "src"), dst = RegionArg(op, "dst");
   DataType t = src->buffer->dtype;
-  if (StaysInThread(ctx->LayoutOf(src->buffer), ctx->LayoutOf(dst->buffer), t.bits)) return std::nullopt;
+  if (StaysInThread(ctx->LayoutOf(src->buffer), ctx->LayoutOf(dst->buffer), t.bits))
+    return std::nullopt;
   return Workspace{t, NumElements(src->buffer)};
 }
 
@@ -39,21 +44,26 @@ void Lower(const TileOpObj* op, LowerContext* ctx) {
   std::vector<Var> vars = NestVars(static_cast<int>(shape.size()));
   std::vector<Expr> point = AsExprs(vars);
   if (!ws.defined()) {
-    ctx->Emit(PlacedNest(vars, to, StorePoint(dst, point, LoadPoint(src, point), ctx->span), ctx->span));
+    ctx->Emit(
+        PlacedNest(vars, to, StorePoint(dst, point, LoadPoint(src, point), ctx->span), ctx->span));
     return ctx->Note("between registers of one thread");
   }
   // Replica 0 writes the tile, every owner in dst's layout reads it.
   Expr flat = RowMajorOf(point, shape);
-  ctx->Emit(PlacedNest(vars, from, MakeStore(ws->buffer, {flat}, LoadPoint(src, point), ctx->span), ctx->span));
+  ctx->Emit(PlacedNest(vars, from, MakeStore(ws->buffer, {flat}, LoadPoint(src, point), ctx->span),
+                       ctx->span));
   vars = NestVars(static_cast<int>(shape.size()));
   point = AsExprs(vars);
   flat = RowMajorOf(point, shape);
-  ctx->Emit(PlacedNest(vars, to, StorePoint(dst, point, MakeLoad(ws->buffer, {flat}), ctx->span), ctx->span));
+  ctx->Emit(PlacedNest(vars, to, StorePoint(dst, point, MakeLoad(ws->buffer, {flat}), ctx->span),
+                       ctx->span));
   ctx->Note("through " + std::to_string(NumElements(src->buffer) * src->buffer->dtype.bits / 8) +
             " bytes of shared memory");
 }
 
-std::optional<std::string> Never(const TileOpObj*, const OpContext&) { return std::nullopt; }
+std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
+  return std::nullopt;
+}
 
 const TileOpRegistration kConvert({
     .syntax = {.name = "convert",

@@ -91,8 +91,12 @@ Stmt MakeNest(const TileOpObj* op, bool async) {
   return Stmt(out);
 }
 
-Stmt SimtNest(const TileOpObj* op) { return MakeNest(op, false); }
-Stmt AsyncNest(const TileOpObj* op) { return MakeNest(op, true); }
+Stmt SimtNest(const TileOpObj* op) {
+  return MakeNest(op, false);
+}
+Stmt AsyncNest(const TileOpObj* op) {
+  return MakeNest(op, true);
+}
 
 std::optional<std::string> RefuseSimt(const TileOpObj* op, const OpContext&) {
   std::string prefer = StringArg(op, "prefer_instruction");
@@ -101,12 +105,13 @@ std::optional<std::string> RefuseSimt(const TileOpObj* op, const OpContext&) {
 }
 
 std::optional<std::string> RefuseTma(const TileOpObj* op, const OpContext& ctx) {
-  if (!ctx.target.arch->has_tma) return std::string("needs TMA, which ") + ctx.target.arch->name + " does not have";
+  if (!ctx.target.arch->has_tma)
+    return std::string("needs TMA, which ") + ctx.target.arch->name + " does not have";
   return "not available on this version";
 }
 
-// The contiguous elements that one cp.async can move: 16, 8 or 4 bytes of rows that start and end at
-// multiples of it on both sides. Zero: not even 4 bytes.
+// The contiguous elements that one cp.async can move: 16, 8 or 4 bytes of rows that start and end
+// at multiples of it on both sides. Zero: not even 4 bytes.
 int64_t AsyncBytes(const Region& src, const OpContext& ctx) {
   const Buffer& a = src->buffer;
   int elem = a->dtype.bits / 8;
@@ -150,18 +155,23 @@ std::optional<std::string> RefuseAsync(const TileOpObj* op, const OpContext& ctx
     return "copies global to shared memory only";
   }
   if (!ctx.may_require) return "this variant relies on no alignment";
-  if (!SameType(src->buffer->dtype, dst->buffer->dtype)) return "source and destination have different dtypes";
-  if (src->other.defined() && !IsConst(src->other, 0)) return "fills with zeros only, a safe value is annotated";
+  if (!SameType(src->buffer->dtype, dst->buffer->dtype))
+    return "source and destination have different dtypes";
+  if (src->other.defined() && !IsConst(src->other, 0))
+    return "fills with zeros only, a safe value is annotated";
   if (dst->check_lo != 0 || dst->check_hi != 0) return "the destination is guarded";
   int last = dst->buffer->ndim() - 1;
   int64_t bytes = AsyncBytes(src, ctx);
   if (bytes == 0) return "rows are not multiples of 4 bytes";
   int64_t n = bytes * 8 / dst->buffer->dtype.bits;
-  if (!ctx.analyzer->Divides(n, dst->begin[last]) || !ctx.analyzer->Divides(n, dst->buffer->shape[last])) {
+  if (!ctx.analyzer->Divides(n, dst->begin[last]) ||
+      !ctx.analyzer->Divides(n, dst->buffer->shape[last])) {
     return "rows of the destination are not multiples of " + std::to_string(bytes) + " bytes";
   }
   // The base address: a launch fact.
-  Expr base = MakeOp(OpCode::kCast, {MakeAddr(src->buffer, std::vector<Expr>(src->buffer->ndim(), MakeConst(0)))}, Int(64));
+  Expr base = MakeOp(OpCode::kCast,
+                     {MakeAddr(src->buffer, std::vector<Expr>(src->buffer->ndim(), MakeConst(0)))},
+                     Int(64));
   ctx.require(Eq(FloorMod(base, bytes), MakeConst(0, Int(64))));
   return std::nullopt;
 }
@@ -184,7 +194,11 @@ const TileOpRegistration kCopy({
     .effects = EffectsOf,
     .evaluate = Evaluate,
     .lowerings = {{.name = "tma", .refuse = RefuseTma},
-                  {.name = "cp_async", .refuse = RefuseAsync, .nest = AsyncNest, .families = AnyFamily, .done = Done::kCpAsync},
+                  {.name = "cp_async",
+                   .refuse = RefuseAsync,
+                   .nest = AsyncNest,
+                   .families = AnyFamily,
+                   .done = Done::kCpAsync},
                   {.name = "simt", .refuse = RefuseSimt, .nest = SimtNest, .families = AnyFamily}},
 });
 

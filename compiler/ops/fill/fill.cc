@@ -20,14 +20,16 @@ TileOp Make(TileOp op) {
   for (size_t d = 0; d < extent.size(); ++d) {
     auto begin = AsInt(out->begin[d]), n = AsInt(extent[d]), size = AsInt(r->buffer->shape[d]);
     if (begin && n && size && (*begin < 0 || *begin + *n > *size)) {
-      RaiseAt(op->span, "ValueError", "T.fill: elements ", *begin, " to ", *begin + *n, " of dimension ", d,
-              " are outside `", r->buffer->name, "`, whose extent is ", *size);
+      RaiseAt(op->span, "ValueError", "T.fill: elements ", *begin, " to ", *begin + *n,
+              " of dimension ", d, " are outside `", r->buffer->name, "`, whose extent is ", *size);
     }
   }
   return WithArg(op, "buffer", Region(out));
 }
 
-Effects EffectsOf(const TileOpObj* op) { return {Writes(RegionArg(op, "buffer"))}; }
+Effects EffectsOf(const TileOpObj* op) {
+  return {Writes(RegionArg(op, "buffer"))};
+}
 
 void Evaluate(const TileOpObj* op, EvalContext* eval) {
   Region r = RegionArg(op, "buffer");
@@ -50,13 +52,16 @@ Stmt Nest(const TileOpObj* op) {
   if (extents.empty()) extents.push_back(MakeConst(1));
   std::vector<Var> vars = NestVars(static_cast<int>(extents.size()));
   std::vector<Expr> point(vars.begin(), vars.end());
-  Stmt nest = MakeParallel(vars, extents, StoreAt(r, point, ExprArg(op, "value"), op->span), op->span);
+  Stmt nest =
+      MakeParallel(vars, extents, StoreAt(r, point, ExprArg(op, "value"), op->span), op->span);
   auto out = CopyNode(nest.as<ParallelObj>());
   out->label = op->label;
   return Stmt(out);
 }
 
-std::optional<std::string> Never(const TileOpObj*, const OpContext&) { return std::nullopt; }
+std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
+  return std::nullopt;
+}
 
 const TileOpRegistration kFill({
     .syntax = {.name = "fill",

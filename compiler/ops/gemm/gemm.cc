@@ -2,10 +2,10 @@
 // T.gemm: C += op(A) · op(B). The contract is in gemm.md.
 #include "compiler/ops/gemm/gemm.h"
 
-#include <cmath>
-
 #include "compiler/ir/diag.h"
 #include "compiler/ops/common/region.h"
+
+#include <cmath>
 
 namespace tilescale::ops {
 
@@ -19,7 +19,9 @@ GemmOperands OperandsOf(const TileOpObj* op) {
   g.transpose_a = BoolArg(op, "transpose_A");
   g.transpose_b = BoolArg(op, "transpose_B");
   g.policy = static_cast<int>(IntArg(op, "policy"));
-  auto dim = [](const Region& r, int from_right) { return AsInt(r->extent[r->extent.size() - 1 - from_right]).value_or(-1); };
+  auto dim = [](const Region& r, int from_right) {
+    return AsInt(r->extent[r->extent.size() - 1 - from_right]).value_or(-1);
+  };
   g.m = dim(g.c, 1);
   g.n = dim(g.c, 0);
   g.k = dim(g.a, g.transpose_a ? 1 : 0);
@@ -28,7 +30,8 @@ GemmOperands OperandsOf(const TileOpObj* op) {
   return g;
 }
 
-std::optional<WarpGrid> PartitionWarps(int64_t m, int64_t n, int64_t warps, int policy, int64_t atom_m, int64_t atom_n) {
+std::optional<WarpGrid> PartitionWarps(int64_t m, int64_t n, int64_t warps, int policy,
+                                       int64_t atom_m, int64_t atom_n) {
   std::optional<WarpGrid> best;
   double best_score = 0;
   for (int64_t rows = 1; rows <= warps; ++rows) {
@@ -41,7 +44,8 @@ std::optional<WarpGrid> PartitionWarps(int64_t m, int64_t n, int64_t warps, int 
     } else if (policy == 2) {
       score = -static_cast<double>(cols);
     } else {
-      double ratio = (static_cast<double>(m) / (atom_m * rows)) / (static_cast<double>(n) / (atom_n * cols));
+      double ratio =
+          (static_cast<double>(m) / (atom_m * rows)) / (static_cast<double>(n) / (atom_n * cols));
       score = std::fabs(ratio - static_cast<double>(m) / static_cast<double>(n));
     }
     if (!best || score < best_score) {
@@ -64,9 +68,9 @@ const isa::MmaRow* ChooseMma(const GemmOperands& g, const Target& target, std::s
       continue;
     }
     if (g.m % row.m != 0 || g.n % row.n != 0 || g.k % row.k != 0) {
-      *reason = "the tile " + std::to_string(g.m) + "x" + std::to_string(g.n) + "x" + std::to_string(g.k) +
-                " is no multiple of " + std::to_string(row.m) + "x" + std::to_string(row.n) + "x" +
-                std::to_string(row.k);
+      *reason = "the tile " + std::to_string(g.m) + "x" + std::to_string(g.n) + "x" +
+                std::to_string(g.k) + " is no multiple of " + std::to_string(row.m) + "x" +
+                std::to_string(row.n) + "x" + std::to_string(row.k);
       continue;
     }
     return &row;
@@ -91,7 +95,8 @@ void CheckMatrix(const char* name, const Region& r, const Span& span) {
   bool ok = n >= 2;
   for (size_t d = 0; ok && d + 2 < n; ++d) ok = IsConst(r->extent[d], 1);
   if (!ok) {
-    RaiseAt(span, "AssertionError", "current only support ", name, " as a 2D or higher-order tensor",
+    RaiseAt(span, "AssertionError", "current only support ", name,
+            " as a 2D or higher-order tensor",
             n > 2 ? " with the last two dimensions being the matrix dimensions" : "");
   }
 }
@@ -103,7 +108,8 @@ int64_t Dim(const Region& r, int from_right, const Span& span, const char* name)
 }
 
 TileOp Make(TileOp op) {
-  Region a = Whole(RegionArg(op.get(), "A")), b = Whole(RegionArg(op.get(), "B")), c = Whole(RegionArg(op.get(), "C"));
+  Region a = Whole(RegionArg(op.get(), "A")), b = Whole(RegionArg(op.get(), "B")),
+         c = Whole(RegionArg(op.get(), "C"));
   CheckMatrix("A", a, op->span);
   CheckMatrix("B", b, op->span);
   CheckMatrix("C", c, op->span);
@@ -112,13 +118,16 @@ TileOp Make(TileOp op) {
   int64_t n_b = Dim(b, tb ? 1 : 0, op->span, "B"), k_b = Dim(b, tb ? 0 : 1, op->span, "B");
   int64_t m_c = Dim(c, 1, op->span, "C"), n_c = Dim(c, 0, op->span, "C");
   if (m_a != m_c) {
-    RaiseAt(op->span, "AssertionError", "T.gemm M shape check failed: M_A = ", m_a, ", M_C = ", m_c);
+    RaiseAt(op->span, "AssertionError", "T.gemm M shape check failed: M_A = ", m_a,
+            ", M_C = ", m_c);
   }
   if (k_a != k_b) {
-    RaiseAt(op->span, "AssertionError", "T.gemm K shape check failed: K_A = ", k_a, ", K_B = ", k_b);
+    RaiseAt(op->span, "AssertionError", "T.gemm K shape check failed: K_A = ", k_a,
+            ", K_B = ", k_b);
   }
   if (n_b != n_c) {
-    RaiseAt(op->span, "AssertionError", "T.gemm N shape check failed: N_B = ", n_b, ", N_C = ", n_c);
+    RaiseAt(op->span, "AssertionError", "T.gemm N shape check failed: N_B = ", n_b,
+            ", N_C = ", n_c);
   }
   return WithArg(WithArg(WithArg(op, "A", a), "B", b), "C", c);
 }

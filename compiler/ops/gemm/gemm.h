@@ -2,12 +2,12 @@
 // What the lowerings of gemm share: the operands' roles and the warp partition.
 #pragma once
 
-#include <optional>
-#include <string>
-
 #include "compiler/isa/instr.h"
 #include "compiler/layout/block.h"
 #include "compiler/ops/tile_op.h"
+
+#include <optional>
+#include <string>
 
 namespace tilescale::ops {
 
@@ -21,9 +21,10 @@ struct GemmOperands {
 };
 GemmOperands OperandsOf(const ir::TileOpObj* op);
 
-// Warps along rows and columns (language.md §5.4.1): each warp at least `atom_m` rows and `atom_n` columns.
-// policy 0 square, 1 full row, 2 full column. nullopt: no exact cover.
-std::optional<WarpGrid> PartitionWarps(int64_t m, int64_t n, int64_t warps, int policy, int64_t atom_m, int64_t atom_n);
+// Warps along rows and columns (language.md §5.4.1): each warp at least `atom_m` rows and `atom_n`
+// columns. policy 0 square, 1 full row, 2 full column. nullopt: no exact cover.
+std::optional<WarpGrid> PartitionWarps(int64_t m, int64_t n, int64_t warps, int policy,
+                                       int64_t atom_m, int64_t atom_n);
 
 // The matrix instruction for these operands: nullptr with the reason when there is none.
 const isa::MmaRow* ChooseMma(const GemmOperands& g, const Target& target, std::string* reason);

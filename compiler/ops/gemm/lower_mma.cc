@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// gemm by mma.sync: warps in a grid over C, A and B fragments from shared memory by ldmatrix where its
-// 16-byte rows fit, else element by element; or from registers as they lie. Which instruction and which
-// fragment layouts: the row (isa/mma_sync.cc).
+// gemm by mma.sync: warps in a grid over C, A and B fragments from shared memory by ldmatrix where
+// its 16-byte rows fit, else element by element; or from registers as they lie. Which instruction
+// and which fragment layouts: the row (isa/mma_sync.cc).
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/gemm/gemm.h"
 #include "support/diagnostics.h"
@@ -20,7 +20,8 @@ struct Plan {
   int64_t rows_m, cols_n;  // of C, for one warp
 };
 
-std::optional<Plan> PlanOf(const TileOpObj* op, int64_t threads, const Target& target, std::string* reason) {
+std::optional<Plan> PlanOf(const TileOpObj* op, int64_t threads, const Target& target,
+                           std::string* reason) {
   Plan p;
   p.g = OperandsOf(op);
   p.row = ChooseMma(p.g, target, reason);
@@ -32,8 +33,9 @@ std::optional<Plan> PlanOf(const TileOpObj* op, int64_t threads, const Target& t
   int64_t warps = threads / target::Arch::kWarpSize;
   auto grid = PartitionWarps(p.g.m, p.g.n, warps, p.g.policy, p.row->m, p.row->n);
   if (!grid) {
-    *reason = "No valid warp partition for T.gemm: M=" + std::to_string(p.g.m) + ", N=" + std::to_string(p.g.n) +
-              " cannot be evenly covered by " + std::to_string(warps) + " warps";
+    *reason = "No valid warp partition for T.gemm: M=" + std::to_string(p.g.m) +
+              ", N=" + std::to_string(p.g.n) + " cannot be evenly covered by " +
+              std::to_string(warps) + " warps";
     return std::nullopt;
   }
   p.warps = *grid;
@@ -50,7 +52,8 @@ std::optional<std::string> Refuse(const TileOpObj* op, const OpContext& ctx) {
   if (!IsWhole(p->g.c)) return "C must be a whole fragment";
   for (const Region& r : {p->g.a, p->g.b}) {
     Space s = r->buffer->space();
-    if (s != Space::kShared && s != Space::kFrag) return "A and B must be in shared memory or fragments";
+    if (s != Space::kShared && s != Space::kFrag)
+      return "A and B must be in shared memory or fragments";
     if (s == Space::kFrag && !IsWhole(r)) return "an operand in registers must be a whole fragment";
   }
   return std::nullopt;
@@ -69,8 +72,8 @@ Layout OperandLayout(const Plan& p, bool is_a) {
   return *swapped;
 }
 
-// 8x8 matrices of 16-bit units: the row unit of an operand is 16 bytes along its contiguous dim. Transposed
-// loads exist for 16-bit elements only.
+// 8x8 matrices of 16-bit units: the row unit of an operand is 16 bytes along its contiguous dim.
+// Transposed loads exist for 16-bit elements only.
 bool UsesLdmatrix(const Plan& p, bool is_a) {
   const Region& r = is_a ? p.g.a : p.g.b;
   int bits = r->buffer->dtype.bits;
@@ -132,10 +135,11 @@ class Emitter {
     std::vector<Stmt> body;
     Operand a = LoadOperand(true, &body), b = LoadOperand(false, &body);
     Multiply(a, b, &body);
-    ctx_->Emit(MakeFor(kk_, MakeConst(plan_.g.k / row.k), MakeSeq(body), ctx_->span, ForKind::kUnroll));
+    ctx_->Emit(
+        MakeFor(kk_, MakeConst(plan_.g.k / row.k), MakeSeq(body), ctx_->span, ForKind::kUnroll));
     ctx_->Note(row.instr + ", " + std::to_string(plan_.warps.row_warps) + "x" +
-               std::to_string(plan_.warps.col_warps) + " warps of " + std::to_string(plan_.rows_m) + "x" +
-               std::to_string(plan_.cols_n) + "; A " + a.how + ", B " + b.how);
+               std::to_string(plan_.warps.col_warps) + " warps of " + std::to_string(plan_.rows_m) +
+               "x" + std::to_string(plan_.cols_n) + "; A " + a.how + ", B " + b.how);
   }
 
  private:
@@ -156,7 +160,8 @@ class Emitter {
     if (!plan_.g.clear.defined()) return;
     Var s = MakeVar("s");
     int64_t n = *AsInt(c_->shape[0]);
-    Stmt zero = MakeFor(s, MakeConst(n), MakeStore(c_, {s}, MakeNumber(0, c_->dtype), ctx_->span), ctx_->span, ForKind::kUnroll);
+    Stmt zero = MakeFor(s, MakeConst(n), MakeStore(c_, {s}, MakeNumber(0, c_->dtype), ctx_->span),
+                        ctx_->span, ForKind::kUnroll);
     ctx_->Emit(IsConst(plan_.g.clear, 1) ? zero : MakeIf(plan_.g.clear, zero, ctx_->span));
   }
 
@@ -210,15 +215,15 @@ class Emitter {
     return index;
   }
 
-  // Registers of 4 bytes hold matrices in the order of the atom's slots: A (row half, k half), B (k half).
-  // Lane l addresses row l % 8 of matrix l / 8.
+  // Registers of 4 bytes hold matrices in the order of the atom's slots: A (row half, k half), B (k
+  // half). Lane l addresses row l % 8 of matrix l / 8.
   void Matrices(bool is_a, int64_t atoms, const Operand& out, std::vector<Stmt>* body) {
     const Region& r = is_a ? plan_.g.a : plan_.g.b;
     int64_t unit = 128 / r->buffer->dtype.bits;  // elements of a 16-byte row
     bool k_contiguous = is_a ? !plan_.g.transpose_a : plan_.g.transpose_b;
-    int64_t k_halves = plan_.row->k / unit;                 // matrices along k: 2
+    int64_t k_halves = plan_.row->k / unit;  // matrices along k: 2
     int64_t row_halves = (is_a ? plan_.row->m : plan_.row->n) / 8;
-    int64_t per_atom = k_halves * row_halves;               // A: 4, B: 2
+    int64_t per_atom = k_halves * row_halves;                 // A: 4, B: 2
     int64_t group = per_atom == 2 && atoms % 2 == 0 ? 2 : 1;  // atoms of one instruction
     int64_t matrices = per_atom * group;
     Var i = MakeVar("i");
@@ -270,7 +275,8 @@ class Emitter {
         }
         coordinate[d] = x;
       }
-      Expr value = MakeLoad(r->buffer, Place(is_a, Add(Mul(Expr(i), atom_rows), coordinate[0]), coordinate[1]));
+      Expr value = MakeLoad(
+          r->buffer, Place(is_a, Add(Mul(Expr(i), atom_rows), coordinate[0]), coordinate[1]));
       loads.push_back(MakeStore(out.regs, {Add(Mul(Expr(i), out.elements), e)}, value, ctx_->span));
     }
     body->push_back(MakeFor(i, MakeConst(atoms), MakeSeq(loads), ctx_->span, ForKind::kUnroll));
@@ -299,11 +305,14 @@ class Emitter {
   int64_t atoms_m_ = 0, atoms_n_ = 0;
 };
 
-void Lower(const TileOpObj* op, LowerContext* ctx) { Emitter(op, ctx).Run(); }
+void Lower(const TileOpObj* op, LowerContext* ctx) {
+  Emitter(op, ctx).Run();
+}
 
 }  // namespace
 
 extern const Lowering kGemmMma;
-const Lowering kGemmMma = {.name = "mma", .refuse = Refuse, .constrain = Constrain, .families = Families, .lower = Lower};
+const Lowering kGemmMma = {
+    .name = "mma", .refuse = Refuse, .constrain = Constrain, .families = Families, .lower = Lower};
 
 }  // namespace tilescale::ops

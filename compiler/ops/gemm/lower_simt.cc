@@ -34,7 +34,9 @@ Stmt Nest(const TileOpObj* op) {
     return Cast(MakeLoad(r->buffer, transposed ? at(r, col, row) : at(r, row, col)), t);
   };
   std::vector<Expr> c = at(g.c, vars[0], vars[1]);
-  Expr product = MakeOp(OpCode::kMul, {value(g.a, g.transpose_a, vars[0], k), value(g.b, g.transpose_b, k, vars[1])}, t);
+  Expr product =
+      MakeOp(OpCode::kMul,
+             {value(g.a, g.transpose_a, vars[0], k), value(g.b, g.transpose_b, k, vars[1])}, t);
   Expr sum = MakeOp(OpCode::kAdd, {MakeLoad(g.c->buffer, c), product}, t);
   std::vector<Stmt> body;
   if (g.clear.defined()) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// reduce where one thread makes each output: thread-local arrays, and tiles that lie in shared memory.
+// reduce where one thread makes each output: thread-local arrays, and tiles that lie in shared
+// memory.
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/reduce/reduce.h"
@@ -16,11 +17,13 @@ bool InThread(const TileOpObj* op) {
 }
 
 // acc = empty; for k: acc = acc ⊕ src[.., k, ..]; out[..] = acc.
-Stmt OneOutput(const Reduction& r, const std::vector<Expr>& point, const Buffer& acc, const Span& span) {
+Stmt OneOutput(const Reduction& r, const std::vector<Expr>& point, const Buffer& acc,
+               const Span& span) {
   Var k = MakeVar("k");
   Expr zero = MakeConst(0), value = r.Element(LoadPoint(r.src, r.SourcePoint(point, k)));
   Stmt step = MakeStore(acc, {zero}, r.Join(MakeLoad(acc, {zero}), value), span);
-  return MakeSeq({MakeStore(acc, {zero}, r.Empty(), span), MakeFor(k, MakeConst(r.shape[r.dim]), step, span),
+  return MakeSeq({MakeStore(acc, {zero}, r.Empty(), span),
+                  MakeFor(k, MakeConst(r.shape[r.dim]), step, span),
                   r.Finish(point, MakeLoad(acc, {zero}), span)});
 }
 
@@ -41,7 +44,8 @@ void LowerThread(const TileOpObj* op, LowerContext* ctx) {
 }
 
 std::optional<std::string> RefuseSerial(const TileOpObj* op, const OpContext&) {
-  if (RegionArg(op, "buffer")->buffer->space() != Space::kShared) return "the tile is not in shared memory";
+  if (RegionArg(op, "buffer")->buffer->space() != Space::kShared)
+    return "the tile is not in shared memory";
   return std::nullopt;
 }
 
@@ -58,14 +62,16 @@ Stmt SerialNest(const TileOpObj* op) {
   Var k = MakeVar("k");
   std::vector<Expr> point = AsExprs(vars);
   Stmt step = r.Finish(point, r.Element(LoadPoint(r.src, r.SourcePoint(point, k))), op->span);
-  return MakeParallel(vars, Extents(r), MakeFor(k, MakeConst(r.shape[r.dim]), step, op->span), op->span);
+  return MakeParallel(vars, Extents(r), MakeFor(k, MakeConst(r.shape[r.dim]), step, op->span),
+                      op->span);
 }
 
 void LowerSerial(const TileOpObj* op, LowerContext* ctx) {
   Reduction r = ReductionOf(op);
   Buffer acc = ctx->Local("red", r.acc, 1);
   std::vector<Var> vars = NestVars(static_cast<int>(r.out_shape.size()));
-  Stmt nest = MakeParallel(vars, Extents(r), OneOutput(r, AsExprs(vars), acc, ctx->span), ctx->span);
+  Stmt nest =
+      MakeParallel(vars, Extents(r), OneOutput(r, AsExprs(vars), acc, ctx->span), ctx->span);
   auto out = CopyNode(nest.as<ParallelObj>());
   out->layout = op->layout;
   ctx->Emit(Stmt(out));
@@ -76,6 +82,7 @@ void LowerSerial(const TileOpObj* op, LowerContext* ctx) {
 
 extern const Lowering kReduceThread, kReduceSerial;
 const Lowering kReduceThread = {.name = "thread", .refuse = RefuseThread, .lower = LowerThread};
-const Lowering kReduceSerial = {.name = "serial", .refuse = RefuseSerial, .nest = SerialNest, .lower = LowerSerial};
+const Lowering kReduceSerial = {
+    .name = "serial", .refuse = RefuseSerial, .nest = SerialNest, .lower = LowerSerial};
 
 }  // namespace tilescale::ops

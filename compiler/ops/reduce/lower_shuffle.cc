@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// reduce of a fragment along its layout's digits (layout.md §4): slots serially in each thread, lanes by
-// XOR butterflies, whole warps through shared memory. Places that hold no element start with the
-// identity, so ragged extents and idle lanes need no cases of their own.
-#include <algorithm>
-
+// reduce of a fragment along its layout's digits (layout.md §4): slots serially in each thread,
+// lanes by XOR butterflies, whole warps through shared memory. Places that hold no element start
+// with the identity, so ragged extents and idle lanes need no cases of their own.
 #include "compiler/layout/queries.h"
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/reduce/reduce.h"
+
+#include <algorithm>
 
 namespace tilescale::ops {
 
@@ -21,7 +21,8 @@ std::optional<std::string> Refuse(const TileOpObj* op, const OpContext&) {
   Region src = RegionArg(op, "buffer"), out = RegionArg(op, "out");
   if (src->buffer->space() != Space::kFrag) return "the tile is not a fragment";
   if (!IsWhole(src)) return "a part of a fragment";
-  if (out->buffer->space() == Space::kFrag && !IsWhole(out)) return "a part of a fragment as the output";
+  if (out->buffer->space() == Space::kFrag && !IsWhole(out))
+    return "a part of a fragment as the output";
   return std::nullopt;
 }
 
@@ -35,9 +36,9 @@ void Constrain(const TileOpObj* op, int64_t, const Target&, LayoutConstraints* c
 struct Plan {
   bool whole = false;  // no plan: the tile itself goes through shared memory
   ReducePlan stages;
-  Layout partial;      // of the partial results: src's rank, 1 at dim
-  int64_t warps = 1;   // partial results of one output in different warps
-  bool staged = false; // partial results go through shared memory
+  Layout partial;       // of the partial results: src's rank, 1 at dim
+  int64_t warps = 1;    // partial results of one output in different warps
+  bool staged = false;  // partial results go through shared memory
 };
 
 Plan PlanOf(const Reduction& r, LowerContext* ctx) {
@@ -45,7 +46,8 @@ Plan PlanOf(const Reduction& r, LowerContext* ctx) {
   const Layout& layout = ctx->LayoutOf(r.src->buffer);
   Expected<ReducePlan> stages = PlanReduce(layout, r.dim);
   Expected<Layout> result = ReduceResult(layout, r.dim);
-  Expected<Layout> partial = result ? result->Broadcast(r.dim, 1) : Expected<Layout>(result.refusal());
+  Expected<Layout> partial =
+      result ? result->Broadcast(r.dim, 1) : Expected<Layout>(result.refusal());
   if (!stages || !partial) {
     plan.whole = true;
     return plan;
@@ -75,7 +77,10 @@ std::optional<Workspace> Staging(const TileOpObj* op, LowerContext* ctx) {
 class Emitter {
  public:
   Emitter(const TileOpObj* op, LowerContext* ctx)
-      : ctx_(ctx), r_(ReductionOf(op)), plan_(PlanOf(r_, ctx)), ws_(RegionArg(op, "workspace")),
+      : ctx_(ctx),
+        r_(ReductionOf(op)),
+        plan_(PlanOf(r_, ctx)),
+        ws_(RegionArg(op, "workspace")),
         layout_(ctx->LayoutOf(r_.src->buffer)) {}
 
   void Run() {
@@ -104,8 +109,8 @@ class Emitter {
 
   void Slots() {
     Var s = MakeVar("s");
-    ctx_->Emit(MakeFor(s, MakeConst(slots_), MakeStore(partial_, {s}, r_.Empty(), ctx_->span), ctx_->span,
-                       ForKind::kUnroll));
+    ctx_->Emit(MakeFor(s, MakeConst(slots_), MakeStore(partial_, {s}, r_.Empty(), ctx_->span),
+                       ctx_->span, ForKind::kUnroll));
     std::vector<Var> vars = Vars(r_.shape.size());
     std::vector<Expr> point = AsExprs(vars);
     Expr slot = SlotOf(point);
@@ -122,12 +127,14 @@ class Emitter {
       for (int64_t mask = stage.stride; mask < stage.stride * stage.n; mask *= 2) {
         Var other = MakeVar("other", r_.acc);
         Expr mine = MakeLoad(partial_, {s});
-        body.push_back(MakeCall("shfl.xor", {mine, MakeConst(mask), MakeConst(kWarp), MakeConst(0xffffffff, UInt(32))},
-                                ctx_->span, {other}));
+        body.push_back(MakeCall(
+            "shfl.xor", {mine, MakeConst(mask), MakeConst(kWarp), MakeConst(0xffffffff, UInt(32))},
+            ctx_->span, {other}));
         Expr value = other;
         if (ctx_->threads % kWarp != 0) {
           // The last warp has lanes that do not exist: what they send is undefined.
-          Expr partner = MakeOp(OpCode::kBitXor, {ctx_->tid, MakeConst(mask, ctx_->tid.dtype())}, ctx_->tid.dtype());
+          Expr partner = MakeOp(OpCode::kBitXor, {ctx_->tid, MakeConst(mask, ctx_->tid.dtype())},
+                                ctx_->tid.dtype());
           value = Select(Lt(partner, ctx_->threads), value, r_.Empty());
         }
         body.push_back(MakeStore(partial_, {s}, r_.Join(mine, value), ctx_->span));
@@ -137,8 +144,8 @@ class Emitter {
     ctx_->Emit(MakeFor(s, MakeConst(slots_), MakeSeq(body), ctx_->span, ForKind::kUnroll));
   }
 
-  // The layout of the partial results before warps are joined: src's with only whole warps along dim, so
-  // that one lane of each butterfly writes.
+  // The layout of the partial results before warps are joined: src's with only whole warps along
+  // dim, so that one lane of each butterfly writes.
   Layout Writers() {
     Layout l = layout_.Normal();
     std::vector<tilescale::Mode> warps;
@@ -174,7 +181,8 @@ class Emitter {
   void Publish() {
     std::vector<Var> vars = Vars(r_.shape.size());
     std::vector<Expr> point = AsExprs(vars);
-    Stmt store = MakeStore(ws_->buffer, {PlaceOf(point, vars[r_.dim])}, MakeLoad(partial_, {SlotOf(point)}), ctx_->span);
+    Stmt store = MakeStore(ws_->buffer, {PlaceOf(point, vars[r_.dim])},
+                           MakeLoad(partial_, {SlotOf(point)}), ctx_->span);
     ctx_->Emit(PlacedNest(vars, Writers(), store, ctx_->span));
   }
 
@@ -182,7 +190,8 @@ class Emitter {
     std::vector<Var> vars = Vars(r_.out_shape.size());
     std::vector<Expr> out = AsExprs(vars), point = r_.SourcePoint(out, Zero());
     bool fragment = r_.out->buffer->space() == Space::kFrag;
-    Layout owners = fragment ? ctx_->LayoutOf(r_.out->buffer) : *plan_.partial.Reshape(r_.out_shape);
+    Layout owners =
+        fragment ? ctx_->LayoutOf(r_.out->buffer) : *plan_.partial.Reshape(r_.out_shape);
     Stmt body;
     if (!plan_.staged) {
       body = r_.Finish(out, MakeLoad(partial_, {SlotOf(point)}), ctx_->span);
@@ -193,9 +202,10 @@ class Emitter {
       Var w = MakeVar("w");
       Expr next = MakeLoad(ws_->buffer, {PlaceOf(point, Add(Expr(w), 1))});
       Stmt join = MakeStore(all, {Zero()}, r_.Join(MakeLoad(all, {Zero()}), next), ctx_->span);
-      body = MakeSeq({MakeStore(all, {Zero()}, MakeLoad(ws_->buffer, {PlaceOf(point, Zero())}), ctx_->span),
-                      MakeFor(w, MakeConst(plan_.warps - 1), join, ctx_->span, ForKind::kUnroll),
-                      r_.Finish(out, MakeLoad(all, {Zero()}), ctx_->span)});
+      body = MakeSeq(
+          {MakeStore(all, {Zero()}, MakeLoad(ws_->buffer, {PlaceOf(point, Zero())}), ctx_->span),
+           MakeFor(w, MakeConst(plan_.warps - 1), join, ctx_->span, ForKind::kUnroll),
+           r_.Finish(out, MakeLoad(all, {Zero()}), ctx_->span)});
     }
     ctx_->Emit(PlacedNest(vars, owners, body, ctx_->span));
   }
@@ -204,15 +214,18 @@ class Emitter {
   void Whole() {
     std::vector<Var> vars = Vars(r_.shape.size());
     std::vector<Expr> point = AsExprs(vars);
-    Stmt store = MakeStore(ws_->buffer, {RowMajorOf(point, r_.shape)}, LoadPoint(r_.src, point), ctx_->span);
+    Stmt store =
+        MakeStore(ws_->buffer, {RowMajorOf(point, r_.shape)}, LoadPoint(r_.src, point), ctx_->span);
     ctx_->Emit(PlacedNest(vars, layout_, store, ctx_->span));
     vars = Vars(r_.out_shape.size());
     std::vector<Expr> out = AsExprs(vars);
     bool fragment = r_.out->buffer->space() == Space::kFrag;
-    Layout owners = fragment ? ctx_->LayoutOf(r_.out->buffer) : FlatLayout(r_.out_shape, ctx_->threads);
+    Layout owners =
+        fragment ? ctx_->LayoutOf(r_.out->buffer) : FlatLayout(r_.out_shape, ctx_->threads);
     Buffer all = ctx_->Local("red", r_.acc, 1);
     Var k = MakeVar("k");
-    Expr element = r_.Element(MakeLoad(ws_->buffer, {RowMajorOf(r_.SourcePoint(out, k), r_.shape)}));
+    Expr element =
+        r_.Element(MakeLoad(ws_->buffer, {RowMajorOf(r_.SourcePoint(out, k), r_.shape)}));
     Stmt join = MakeStore(all, {Zero()}, r_.Join(MakeLoad(all, {Zero()}), element), ctx_->span);
     Stmt body = MakeSeq({MakeStore(all, {Zero()}, r_.Empty(), ctx_->span),
                          MakeFor(k, MakeConst(r_.shape[r_.dim]), join, ctx_->span),
@@ -227,7 +240,8 @@ class Emitter {
       if (s.kind == StageKind::kLanes) text += " " + std::to_string(s.stride) + " apart";
     }
     if (plan_.whole) text = "the tile through shared memory";
-    if (plan_.staged && plan_.warps == 1) text += (text.empty() ? "" : ", ") + std::string("results through shared memory");
+    if (plan_.staged && plan_.warps == 1)
+      text += (text.empty() ? "" : ", ") + std::string("results through shared memory");
     ctx_->Note(text.empty() ? "one element" : text);
   }
 
@@ -240,12 +254,17 @@ class Emitter {
   int64_t slots_ = 1;
 };
 
-void Lower(const TileOpObj* op, LowerContext* ctx) { Emitter(op, ctx).Run(); }
+void Lower(const TileOpObj* op, LowerContext* ctx) {
+  Emitter(op, ctx).Run();
+}
 
 }  // namespace
 
 extern const Lowering kReduceShuffle;
-const Lowering kReduceShuffle = {
-    .name = "shuffle", .refuse = Refuse, .constrain = Constrain, .workspace = Staging, .lower = Lower};
+const Lowering kReduceShuffle = {.name = "shuffle",
+                                 .refuse = Refuse,
+                                 .constrain = Constrain,
+                                 .workspace = Staging,
+                                 .lower = Lower};
 
 }  // namespace tilescale::ops

@@ -2,12 +2,12 @@
 // T.reduce_*: one dimension of a tile combined into a smaller tile. The contract is in reduce.md.
 #include "compiler/ops/reduce/reduce.h"
 
-#include <cmath>
-#include <limits>
-
 #include "compiler/ir/diag.h"
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
+
+#include <cmath>
+#include <limits>
 
 namespace tilescale::ops {
 
@@ -21,10 +21,10 @@ struct Kind {
   bool absolute, bits;
 };
 constexpr Kind kKinds[] = {
-    {"sum", Combiner::kSum, false, false},      {"max", Combiner::kMax, false, false},
-    {"min", Combiner::kMin, false, false},      {"absmax", Combiner::kMax, true, false},
-    {"abssum", Combiner::kSum, true, false},    {"bitand", Combiner::kBitAnd, false, true},
-    {"bitor", Combiner::kBitOr, false, true},   {"bitxor", Combiner::kBitXor, false, true},
+    {"sum", Combiner::kSum, false, false},    {"max", Combiner::kMax, false, false},
+    {"min", Combiner::kMin, false, false},    {"absmax", Combiner::kMax, true, false},
+    {"abssum", Combiner::kSum, true, false},  {"bitand", Combiner::kBitAnd, false, true},
+    {"bitor", Combiner::kBitOr, false, true}, {"bitxor", Combiner::kBitXor, false, true},
 };
 
 const Kind* FindKind(std::string_view name) {
@@ -85,11 +85,16 @@ Stmt Reduction::Finish(const std::vector<Expr>& out_point, Expr result, Span spa
 
 namespace {
 
-bool IsCell(const Buffer& b) { return b->space() == Space::kLocal || b->space() == Space::kVar; }
-bool IsTile(const Buffer& b) { return b->space() == Space::kFrag || b->space() == Space::kShared; }
+bool IsCell(const Buffer& b) {
+  return b->space() == Space::kLocal || b->space() == Space::kVar;
+}
+bool IsTile(const Buffer& b) {
+  return b->space() == Space::kFrag || b->space() == Space::kShared;
+}
 
 TileOp Make(TileOp op) {
-  Region src = WholeWhereUnknown(RegionArg(op.get(), "buffer")), out = WholeWhereUnknown(RegionArg(op.get(), "out"));
+  Region src = WholeWhereUnknown(RegionArg(op.get(), "buffer")),
+         out = WholeWhereUnknown(RegionArg(op.get(), "out"));
   std::string type = StringArg(op.get(), "reduce_type");
   const Kind* kind = FindKind(type);
   if (kind == nullptr) {
@@ -101,25 +106,31 @@ TileOp Make(TileOp op) {
   }
   DataType t = src->buffer->dtype;
   if (kind->bits && !IsInteger(t) && !IsBool(t)) {
-    RaiseAt(op->span, "ValueError", "reduce_", type, " requires an integer/bool buffer, got dtype ", LanguageName(t));
+    RaiseAt(op->span, "ValueError", "reduce_", type, " requires an integer/bool buffer, got dtype ",
+            LanguageName(t));
   }
-  bool tiles = IsTile(src->buffer) && IsTile(out->buffer), cells = IsCell(src->buffer) && IsCell(out->buffer);
+  bool tiles = IsTile(src->buffer) && IsTile(out->buffer),
+       cells = IsCell(src->buffer) && IsCell(out->buffer);
   if (!tiles && !cells) {
-    RaiseAt(op->span, "ValueError", "Invalid buffer scopes: ", ScopeName(src->buffer), " and ", ScopeName(out->buffer));
+    RaiseAt(op->span, "ValueError", "Invalid buffer scopes: ", ScopeName(src->buffer), " and ",
+            ScopeName(out->buffer));
   }
-  std::vector<int64_t> shape = ConstExtents(src, "reduce", op->span), got = ConstExtents(out, "reduce", op->span);
+  std::vector<int64_t> shape = ConstExtents(src, "reduce", op->span),
+                       got = ConstExtents(out, "reduce", op->span);
   int64_t rank = static_cast<int64_t>(shape.size()), dim = IntArg(op.get(), "dim");
   if (dim < -rank || dim >= rank) {
-    RaiseAt(op->span, "ValueError", "T.reduce: dim ", dim, " is out of bounds for buffer with shape ", ShapeText(shape));
+    RaiseAt(op->span, "ValueError", "T.reduce: dim ", dim,
+            " is out of bounds for buffer with shape ", ShapeText(shape));
   }
   if (dim < 0) dim += rank;
   std::vector<int64_t> kept = shape, dropped = shape;
   kept[dim] = 1;
   dropped.erase(dropped.begin() + dim);
   if (got != kept && (got != dropped || got.empty())) {
-    RaiseAt(op->span, "ValueError", "Invalid reduce output shape, buffer shape is ", ShapeText(shape), ", dim is ",
-            dim, ", output shape is ", ShapeText(got), ", expected shapes are [",
-            dropped.empty() ? "" : ShapeText(dropped) + ", ", ShapeText(kept), "]");
+    RaiseAt(op->span, "ValueError", "Invalid reduce output shape, buffer shape is ",
+            ShapeText(shape), ", dim is ", dim, ", output shape is ", ShapeText(got),
+            ", expected shapes are [", dropped.empty() ? "" : ShapeText(dropped) + ", ",
+            ShapeText(kept), "]");
   }
   return WithArg(WithArg(WithArg(op, "buffer", src), "out", out), "dim", dim);
 }
@@ -133,9 +144,12 @@ Effects EffectsOf(const TileOpObj* op) {
 // One step of the meaning, on doubles; bits as two's complement.
 double Step(const std::string& type, bool nan, double a, double b) {
   if (type == "sum" || type == "abssum") return a + b;
-  if (type == "bitand") return static_cast<double>(static_cast<int64_t>(a) & static_cast<int64_t>(b));
-  if (type == "bitor") return static_cast<double>(static_cast<int64_t>(a) | static_cast<int64_t>(b));
-  if (type == "bitxor") return static_cast<double>(static_cast<int64_t>(a) ^ static_cast<int64_t>(b));
+  if (type == "bitand")
+    return static_cast<double>(static_cast<int64_t>(a) & static_cast<int64_t>(b));
+  if (type == "bitor")
+    return static_cast<double>(static_cast<int64_t>(a) | static_cast<int64_t>(b));
+  if (type == "bitxor")
+    return static_cast<double>(static_cast<int64_t>(a) ^ static_cast<int64_t>(b));
   if (nan && (std::isnan(a) || std::isnan(b))) return std::numeric_limits<double>::quiet_NaN();
   return type == "min" ? std::fmin(a, b) : std::fmax(a, b);
 }
@@ -143,7 +157,8 @@ double Step(const std::string& type, bool nan, double a, double b) {
 void Evaluate(const TileOpObj* op, EvalContext* eval) {
   Region src = RegionArg(op, "buffer"), out = RegionArg(op, "out");
   std::string type = StringArg(op, "reduce_type");
-  bool nan = BoolArg(op, "nan_propagate"), clear = BoolArg(op, "clear"), absolute = type.starts_with("abs");
+  bool nan = BoolArg(op, "nan_propagate"), clear = BoolArg(op, "clear"),
+       absolute = type.starts_with("abs");
   size_t dim = static_cast<size_t>(IntArg(op, "dim"));
   std::vector<int64_t> shape = eval->Extents(src), out_shape = eval->Extents(out);
   ForEachPoint(out_shape, [&](const std::vector<int64_t>& at) {

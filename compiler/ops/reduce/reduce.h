@@ -2,14 +2,15 @@
 // What the lowerings of reduce share.
 #pragma once
 
-#include <vector>
-
 #include "compiler/ops/common/combine.h"
 #include "compiler/ops/tile_op.h"
 
+#include <vector>
+
 namespace tilescale::ops {
 
-// out[i] = combine over k of pre(src[i with k at dim]), combined with the old out[i] unless `clear`.
+// out[i] = combine over k of pre(src[i with k at dim]), combined with the old out[i] unless
+// `clear`.
 struct Reduction {
   ir::Region src, out;
   std::vector<int64_t> shape;      // of src
@@ -22,7 +23,9 @@ struct Reduction {
   ir::DataType acc;
 
   ir::Expr Element(ir::Expr value) const;  // as an accumulator, absolute if asked for
-  ir::Expr Join(ir::Expr a, ir::Expr b) const { return Combine(combiner, nan, std::move(a), std::move(b)); }
+  ir::Expr Join(ir::Expr a, ir::Expr b) const {
+    return Combine(combiner, nan, std::move(a), std::move(b));
+  }
   ir::Expr Empty() const { return Identity(combiner, acc); }
   int64_t Outputs() const;
   // An output's point as one of src, with `k` at dim.

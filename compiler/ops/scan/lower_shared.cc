@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Scans through shared memory: the tile lies there line by line in scan order, each line padded to whole
-// runs of `width` lanes. A run is scanned by shuffles, its last value carried into the next run.
-#include <algorithm>
-#include <bit>
-
+// Scans through shared memory: the tile lies there line by line in scan order, each line padded to
+// whole runs of `width` lanes. A run is scanned by shuffles, its last value carried into the next
+// run.
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/scan/scan.h"
+
+#include <algorithm>
+#include <bit>
 
 namespace tilescale::ops {
 
@@ -19,7 +20,8 @@ constexpr int64_t kWarp = 32;
 std::optional<std::string> Refuse(const TileOpObj* op, const OpContext&) {
   for (const char* name : {"src", "dst"}) {
     Region r = RegionArg(op, name);
-    if (r->buffer->space() == Space::kFrag && !IsWhole(r)) return "a part of fragment " + std::string(r->buffer->name);
+    if (r->buffer->space() == Space::kFrag && !IsWhole(r))
+      return "a part of fragment " + std::string(r->buffer->name);
   }
   return std::nullopt;
 }
@@ -41,7 +43,8 @@ Shape ShapeOf(const Scan& s, int64_t threads) {
   z.lines = 1;
   for (int64_t e : s.shape) z.lines *= e;
   z.lines /= z.length;
-  z.threads = threads >= kWarp ? threads / kWarp * kWarp : static_cast<int64_t>(std::bit_floor(uint64_t(threads)));
+  z.threads = threads >= kWarp ? threads / kWarp * kWarp
+                               : static_cast<int64_t>(std::bit_floor(uint64_t(threads)));
   z.width = std::min({static_cast<int64_t>(std::bit_ceil(uint64_t(z.length))), kWarp, z.threads});
   z.parallel = z.threads / z.width;
   z.rounds = tilescale::CeilDiv(z.lines, z.parallel);
@@ -57,15 +60,19 @@ std::optional<Workspace> Tile(const TileOpObj* op, LowerContext* ctx) {
 class Emitter {
  public:
   Emitter(const TileOpObj* op, LowerContext* ctx)
-      : ctx_(ctx), s_(ScanOf(op)), z_(ShapeOf(s_, ctx->threads)), ws_(RegionArg(op, "workspace")->buffer) {}
+      : ctx_(ctx),
+        s_(ScanOf(op)),
+        z_(ShapeOf(s_, ctx->threads)),
+        ws_(RegionArg(op, "workspace")->buffer) {}
 
   void Run() {
     bool registers = s_.src->buffer->space() == Space::kFrag;
     if (registers) Copy(true);
     Lines(registers);
     Copy(false);
-    ctx_->Note(std::to_string(z_.parallel) + " lines at a time, " + std::to_string(z_.width) + " lanes each, through " +
-               std::to_string(z_.elements() * s_.staged.bits / 8) + " bytes of shared memory");
+    ctx_->Note(std::to_string(z_.parallel) + " lines at a time, " + std::to_string(z_.width) +
+               " lanes each, through " + std::to_string(z_.elements() * s_.staged.bits / 8) +
+               " bytes of shared memory");
   }
 
  private:
@@ -103,11 +110,14 @@ class Emitter {
   }
 
   Stmt Shuffle(const char* instr, const Buffer& x, int64_t lane, const Var& result) {
-    return MakeCall(instr, {At(x), MakeConst(lane), MakeConst(z_.width), MakeConst(0xffffffff, UInt(32))}, ctx_->span,
-                    {result});
+    return MakeCall(instr,
+                    {At(x), MakeConst(lane), MakeConst(z_.width), MakeConst(0xffffffff, UInt(32))},
+                    ctx_->span, {result});
   }
   Expr At(const Buffer& cell) { return MakeLoad(cell, {MakeConst(0)}); }
-  Stmt Set(const Buffer& cell, Expr value) { return MakeStore(cell, {MakeConst(0)}, std::move(value), ctx_->span); }
+  Stmt Set(const Buffer& cell, Expr value) {
+    return MakeStore(cell, {MakeConst(0)}, std::move(value), ctx_->span);
+  }
 
   void Lines(bool staged) {
     Buffer x = ctx_->Local("scan", s_.acc, 1), carry = ctx_->Local("carry", s_.acc, 1);
@@ -127,7 +137,8 @@ class Emitter {
       value = Cast(LoadPoint(s_.src, PointOf(line, q), inside, MakeNumber(0, t)), s_.acc);
     }
     if (inside.defined()) value = Select(inside, value, empty);
-    std::vector<Stmt> body = {MakeBind(q, Add(Mul(run, z_.width), lane), ctx_->span), Set(x, value)};
+    std::vector<Stmt> body = {MakeBind(q, Add(Mul(run, z_.width), lane), ctx_->span),
+                              Set(x, value)};
     for (int64_t step = 1; step < z_.width; step *= 2) {
       Var below = MakeVar("below", s_.acc);
       body.push_back(Shuffle("shfl.up", x, step, below));
@@ -156,11 +167,14 @@ class Emitter {
   Buffer ws_;
 };
 
-void Lower(const TileOpObj* op, LowerContext* ctx) { Emitter(op, ctx).Run(); }
+void Lower(const TileOpObj* op, LowerContext* ctx) {
+  Emitter(op, ctx).Run();
+}
 
 }  // namespace
 
 extern const Lowering kScanShared;
-const Lowering kScanShared = {.name = "shared", .refuse = Refuse, .workspace = Tile, .lower = Lower};
+const Lowering kScanShared = {
+    .name = "shared", .refuse = Refuse, .workspace = Tile, .lower = Lower};
 
 }  // namespace tilescale::ops

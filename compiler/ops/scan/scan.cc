@@ -2,11 +2,11 @@
 // T.cumsum and T.cummax: inclusive scans along one dimension. The contract is in scan.md.
 #include "compiler/ops/scan/scan.h"
 
-#include <cmath>
-
 #include "compiler/ir/diag.h"
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
+
+#include <cmath>
 
 namespace tilescale::ops {
 
@@ -32,15 +32,17 @@ TileOp Make(TileOp op) {
   std::string name(op->op);
   Region src = WholeWhereUnknown(RegionArg(op.get(), "src")), dst = RegionArg(op.get(), "dst");
   dst = dst.defined() ? WholeWhereUnknown(dst) : src;
-  std::vector<int64_t> shape = ConstExtents(src, name.c_str(), op->span), got = ConstExtents(dst, name.c_str(), op->span);
+  std::vector<int64_t> shape = ConstExtents(src, name.c_str(), op->span),
+                       got = ConstExtents(dst, name.c_str(), op->span);
   int64_t rank = static_cast<int64_t>(shape.size()), dim = IntArg(op.get(), "dim");
   if (dim < -rank || dim >= rank) {
-    RaiseAt(op->span, "ValueError", "Dimension ", dim, " is out of bounds for buffer with shape ", ShapeText(shape));
+    RaiseAt(op->span, "ValueError", "Dimension ", dim, " is out of bounds for buffer with shape ",
+            ShapeText(shape));
   }
   if (dim < 0) dim += rank;
   auto mismatch = [&](const std::string& why) {
-    RaiseAt(op->span, "ValueError", name, " dst shape ", ShapeText(got), " must match src shape ", ShapeText(shape),
-            " (", why, ")");
+    RaiseAt(op->span, "ValueError", name, " dst shape ", ShapeText(got), " must match src shape ",
+            ShapeText(shape), " (", why, ")");
   };
   if (got.size() != shape.size()) mismatch("rank mismatch");
   for (size_t d = 0; d < shape.size(); ++d) {
@@ -49,13 +51,15 @@ TileOp Make(TileOp op) {
   for (const Region& r : {src, dst}) {
     Space s = r->buffer->space();
     if (s == Space::kFrag || s == Space::kShared || s == Space::kGlobal) continue;
-    RaiseAt(op->span, "ValueError", "T.", name, ": `", r->buffer->name, "` is ", ScopeName(r->buffer),
-            " memory; use a fragment, shared or global buffer");
+    RaiseAt(op->span, "ValueError", "T.", name, ": `", r->buffer->name, "` is ",
+            ScopeName(r->buffer), " memory; use a fragment, shared or global buffer");
   }
   return WithArg(WithArg(WithArg(op, "src", src), "dst", dst), "dim", dim);
 }
 
-Effects EffectsOf(const TileOpObj* op) { return {Reads(RegionArg(op, "src")), Writes(RegionArg(op, "dst"))}; }
+Effects EffectsOf(const TileOpObj* op) {
+  return {Reads(RegionArg(op, "src")), Writes(RegionArg(op, "dst"))};
+}
 
 void Evaluate(const TileOpObj* op, EvalContext* eval) {
   Region src = RegionArg(op, "src"), dst = RegionArg(op, "dst");

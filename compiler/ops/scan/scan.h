@@ -2,10 +2,10 @@
 // What the rows of scan (cumsum, cummax) and their lowering share.
 #pragma once
 
-#include <vector>
-
 #include "compiler/ops/common/combine.h"
 #include "compiler/ops/tile_op.h"
+
+#include <vector>
 
 namespace tilescale::ops {
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // T.transpose: dst[.., j, i] = cast(src[.., i, j]). The contract is in transpose.md.
-#include <utility>
-
 #include "compiler/ir/diag.h"
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/tile_op.h"
+
+#include <utility>
 
 namespace tilescale {
 namespace {
@@ -19,23 +19,29 @@ std::vector<int64_t> Transposed(std::vector<int64_t> shape) {
 }
 
 TileOp Make(TileOp op) {
-  Region src = WholeWhereUnknown(RegionArg(op.get(), "src")), dst = WholeWhereUnknown(RegionArg(op.get(), "dst"));
-  std::vector<int64_t> from = ConstExtents(src, "transpose", op->span), to = ConstExtents(dst, "transpose", op->span);
+  Region src = WholeWhereUnknown(RegionArg(op.get(), "src")),
+         dst = WholeWhereUnknown(RegionArg(op.get(), "dst"));
+  std::vector<int64_t> from = ConstExtents(src, "transpose", op->span),
+                       to = ConstExtents(dst, "transpose", op->span);
   if (from.size() < 2) {
-    RaiseAt(op->span, "ValueError", "T.transpose: `", src->buffer->name, "` must have at least 2 dimensions, got ",
-            from.size());
+    RaiseAt(op->span, "ValueError", "T.transpose: `", src->buffer->name,
+            "` must have at least 2 dimensions, got ", from.size());
   }
   if (to != Transposed(from)) {
-    RaiseAt(op->span, "ValueError", "T.transpose: `", dst->buffer->name, "` has shape ", ShapeText(to), ", expected ",
-            ShapeText(Transposed(from)), ", the shape of `", src->buffer->name, "` with its last two dimensions swapped");
+    RaiseAt(op->span, "ValueError", "T.transpose: `", dst->buffer->name, "` has shape ",
+            ShapeText(to), ", expected ", ShapeText(Transposed(from)), ", the shape of `",
+            src->buffer->name, "` with its last two dimensions swapped");
   }
   if (src->buffer->storage.same_as(dst->buffer->storage)) {
-    RaiseAt(op->span, "ValueError", "T.transpose: `", src->buffer->name, "` cannot be transposed in place; give another buffer");
+    RaiseAt(op->span, "ValueError", "T.transpose: `", src->buffer->name,
+            "` cannot be transposed in place; give another buffer");
   }
   return WithArg(WithArg(op, "src", src), "dst", dst);
 }
 
-Effects EffectsOf(const TileOpObj* op) { return {Reads(RegionArg(op, "src")), Writes(RegionArg(op, "dst"))}; }
+Effects EffectsOf(const TileOpObj* op) {
+  return {Reads(RegionArg(op, "src")), Writes(RegionArg(op, "dst"))};
+}
 
 void Evaluate(const TileOpObj* op, EvalContext* eval) {
   Region src = RegionArg(op, "src"), dst = RegionArg(op, "dst");
@@ -55,13 +61,16 @@ Stmt Nest(const TileOpObj* op) {
   for (size_t i = 0; i < walked.size(); ++i) to[walked[i]] = vars[i];
   std::vector<Expr> from = to;
   std::swap(from[from.size() - 1], from[from.size() - 2]);
-  Stmt nest = MakeParallel(vars, extents, StorePoint(dst, to, LoadPoint(src, from), op->span), op->span);
+  Stmt nest =
+      MakeParallel(vars, extents, StorePoint(dst, to, LoadPoint(src, from), op->span), op->span);
   auto out = CopyNode(nest.as<ParallelObj>());
   out->label = op->label;
   return Stmt(out);
 }
 
-std::optional<std::string> Never(const TileOpObj*, const OpContext&) { return std::nullopt; }
+std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
+  return std::nullopt;
+}
 
 const TileOpRegistration kTranspose({
     .syntax = {.name = "transpose",

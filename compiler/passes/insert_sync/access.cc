@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/passes/insert_sync/access.h"
 
-#include <algorithm>
-#include <functional>
-#include <numeric>
-
 #include "compiler/arith/analyzer.h"
 #include "compiler/ir/text.h"
 #include "compiler/isa/instr.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
 
 namespace tilescale::sync {
 
@@ -35,10 +35,13 @@ AccessReader::AccessReader(const Kernel& k) : kernel_(k) {}
 
 void AccessReader::DeclareAlloc(const AllocObj* s) {
   if (!s->buffer.defined() || s->buffer->space() != Space::kShared) return;
-  placed_[s->buffer->storage.get()] = {s->offset, (NumElements(s->buffer) * s->buffer->dtype.bits + 7) / 8};
+  placed_[s->buffer->storage.get()] = {s->offset,
+                                       (NumElements(s->buffer) * s->buffer->dtype.bits + 7) / 8};
 }
 
-Expr AccessReader::Inline(const Expr& e) { return InlineBinds(binds_).MutateExpr(e); }
+Expr AccessReader::Inline(const Expr& e) {
+  return InlineBinds(binds_).MutateExpr(e);
+}
 
 void AccessReader::DeclareBind(const BindObj* s) {
   if (const auto* slot = s->value.as<SlotObj>()) {
@@ -54,9 +57,11 @@ void AccessReader::DeclareBind(const BindObj* s) {
   if (pure) binds_[s->var.get()] = Inline(s->value);
 }
 
-// Owners by enumeration over the thread and the loops; other variables have one value on both sides of a
-// comparison inside one iteration, so they count as zero. A storage's versions are compared by counters.
-std::shared_ptr<Footprint> AccessReader::Enumerate(const Expr& index, int64_t elem_bytes, int64_t count, int64_t bytes) {
+// Owners by enumeration over the thread and the loops; other variables have one value on both sides
+// of a comparison inside one iteration, so they count as zero. A storage's versions are compared by
+// counters.
+std::shared_ptr<Footprint> AccessReader::Enumerate(const Expr& index, int64_t elem_bytes,
+                                                   int64_t count, int64_t bytes) {
   auto out = std::make_shared<Footprint>();
   std::vector<std::pair<const VarObj*, int64_t>> ranges;  // variable, extent
   std::vector<int64_t> begins;
@@ -94,13 +99,15 @@ std::shared_ptr<Footprint> AccessReader::Enumerate(const Expr& index, int64_t el
     return ok;
   });
   int64_t threads = kernel_->total_threads();
-  if (!ok || points * threads * std::max<int64_t>(1, count * elem_bytes / 16) > kMaxPoints) return out;
+  if (!ok || points * threads * std::max<int64_t>(1, count * elem_bytes / 16) > kMaxPoints)
+    return out;
   out->granule = std::gcd<int64_t>(elem_bytes * count, 16);
   out->granule = std::min<int64_t>(out->granule, 16);
   out->owner.assign(bytes / out->granule + 1, -1);
   std::vector<int64_t> at(ranges.size(), 0);
   int64_t tx = 0, ty = 0, tz = 0;
-  std::function<std::optional<int64_t>(const VarObj*)> value = [&](const VarObj* v) -> std::optional<int64_t> {
+  std::function<std::optional<int64_t>(const VarObj*)> value =
+      [&](const VarObj* v) -> std::optional<int64_t> {
     if (v == kernel_->thread_vars[0].get()) return tx;
     if (v == kernel_->thread_vars[1].get()) return ty;
     if (v == kernel_->thread_vars[2].get()) return tz;
@@ -134,8 +141,8 @@ std::shared_ptr<Footprint> AccessReader::Enumerate(const Expr& index, int64_t el
   return out;
 }
 
-// No two threads touch one element, by enumeration over threads and loops. Blocks are fixed; an index with
-// other unknowns is not judged.
+// No two threads touch one element, by enumeration over threads and loops. Blocks are fixed; an
+// index with other unknowns is not judged.
 bool AccessReader::OwnBytes(const Expr& index, int64_t count) {
   std::vector<std::pair<const VarObj*, int64_t>> loops;
   bool ok = true;
@@ -155,17 +162,20 @@ bool AccessReader::OwnBytes(const Expr& index, int64_t count) {
     }
     auto loop = loops_.find(v);
     auto extent = loop == loops_.end() ? std::nullopt : AsInt(loop->second->extent);
-    if (!extent || !IsConst(loop->second->begin, 0) || loop->second->step.defined()) return ok = false;
+    if (!extent || !IsConst(loop->second->begin, 0) || loop->second->step.defined())
+      return ok = false;
     loops.emplace_back(v, *extent);
     points *= std::max<int64_t>(1, *extent);
     return ok = points <= kMaxPoints;
   });
   int64_t threads = kernel_->total_threads();
-  if (!ok || points * threads > kMaxPoints || kernel_->threads[1] * kernel_->threads[2] != 1) return false;
+  if (!ok || points * threads > kMaxPoints || kernel_->threads[1] * kernel_->threads[2] != 1)
+    return false;
   std::unordered_map<int64_t, int64_t> owner;
   std::vector<int64_t> at(loops.size(), 0);
   int64_t tx = 0;
-  std::function<std::optional<int64_t>(const VarObj*)> value = [&](const VarObj* v) -> std::optional<int64_t> {
+  std::function<std::optional<int64_t>(const VarObj*)> value =
+      [&](const VarObj* v) -> std::optional<int64_t> {
     if (v == kernel_->thread_vars[0].get()) return tx;
     for (size_t i = 0; i < loops.size(); ++i) {
       if (loops[i].first == v) return at[i];
@@ -189,8 +199,8 @@ bool AccessReader::OwnBytes(const Expr& index, int64_t count) {
   return true;
 }
 
-void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool write, bool atomic, bool async,
-                       const Span& span, std::vector<Access>* out) {
+void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool write, bool atomic,
+                       bool async, const Span& span, std::vector<Access>* out) {
   Space space = b->space();
   if (space != Space::kShared && space != Space::kGlobal) return;
   Access a;
@@ -235,7 +245,8 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
   a.key = Print(Substitute(full, canonical)) + loops + " x" + std::to_string(count * b->dtype.bits);
   if (!a.shared) {
     // Statements are read more than once: each index is judged once.
-    auto [it, fresh] = own_.emplace(std::string(b->storage->name) + ":" + a.key + ":" + std::to_string(count), false);
+    auto [it, fresh] = own_.emplace(
+        std::string(b->storage->name) + ":" + a.key + ":" + std::to_string(count), false);
     if (fresh) it->second = OwnBytes(full, count);
     a.own = it->second;
   } else {
@@ -251,7 +262,8 @@ void AccessReader::ReadExpr(const Expr& e, const Span& span, std::vector<Access>
   Walk(e, [&](const NodeObj* n) {
     if (n->kind == NodeKind::kLoad) {
       const auto* load = static_cast<const LoadObj*>(n);
-      if (!load->index.empty()) Add(load->buffer, load->index[0], load->dtype.lanes, false, false, false, span, out);
+      if (!load->index.empty())
+        Add(load->buffer, load->index[0], load->dtype.lanes, false, false, false, span, out);
     }
     return true;
   });
@@ -277,7 +289,8 @@ std::vector<Access> AccessReader::Read(const Stmt& s) {
         ReadExpr(store->guard, store->span, &out);
         if (!store->index.empty()) {
           ReadExpr(store->index[0], store->span, &out);
-          Add(store->buffer, store->index[0], store->value.dtype().lanes, true, false, false, store->span, &out);
+          Add(store->buffer, store->index[0], store->value.dtype().lanes, true, false, false,
+              store->span, &out);
         }
         return false;
       }
@@ -287,14 +300,15 @@ std::vector<Access> AccessReader::Read(const Stmt& s) {
         for (const Effect& effect : isa::EffectsOf(call)) {
           const Region& r = effect.region;
           int64_t count = r->extent.empty() ? 1 : AsInt(r->extent[0]).value_or(1);
-          Add(r->buffer, r->begin[0], count, effect.mode != ir::Mode::kRead, effect.mode == ir::Mode::kAtomic,
-              effect.done == Done::kCpAsync, call->span, &out);
+          Add(r->buffer, r->begin[0], count, effect.mode != ir::Mode::kRead,
+              effect.mode == ir::Mode::kAtomic, effect.done == Done::kCpAsync, call->span, &out);
         }
         return false;
       }
       case NodeKind::kLoad: {
         const auto* load = static_cast<const LoadObj*>(n);
-        if (!load->index.empty()) Add(load->buffer, load->index[0], load->dtype.lanes, false, false, false, s->span, &out);
+        if (!load->index.empty())
+          Add(load->buffer, load->index[0], load->dtype.lanes, false, false, false, s->span, &out);
         return true;
       }
       default:
@@ -319,15 +333,19 @@ Conflict Compare(const Access& a, const Access& b) {
   }
   bool may_skip_key = !a.atomic && !b.atomic;
   if (a.key == b.key && a.own && may_skip_key && !a.shared) return Conflict::kNone;
-  if (!a.shared || a.footprint == nullptr || b.footprint == nullptr || !a.footprint->known || !b.footprint->known) {
+  if (!a.shared || a.footprint == nullptr || b.footprint == nullptr || !a.footprint->known ||
+      !b.footprint->known) {
     return Conflict::kBlock;
   }
   // Bytes that two different threads touch.
   int64_t g = std::min(a.footprint->granule, b.footprint->granule);
-  size_t n = std::min(a.footprint->owner.size() * a.footprint->granule, b.footprint->owner.size() * b.footprint->granule) / g;
+  size_t n = std::min(a.footprint->owner.size() * a.footprint->granule,
+                      b.footprint->owner.size() * b.footprint->granule) /
+             g;
   Conflict worst = Conflict::kNone;
   for (size_t i = 0; i < n; ++i) {
-    int32_t x = a.footprint->owner[i * g / a.footprint->granule], y = b.footprint->owner[i * g / b.footprint->granule];
+    int32_t x = a.footprint->owner[i * g / a.footprint->granule],
+            y = b.footprint->owner[i * g / b.footprint->granule];
     if (x == -1 || y == -1) continue;
     if (x == y && x >= 0) continue;
     if (x < 0 || y < 0 || x / 32 != y / 32) return Conflict::kBlock;

@@ -1,43 +1,44 @@
 // SPDX-License-Identifier: MIT
-// What one statement of the machine stage does to shared and global memory, as InsertSync compares it.
+// What one statement of the machine stage does to shared and global memory, as InsertSync compares
+// it.
 #pragma once
+
+#include "compiler/ir/build.h"
+#include "compiler/ir/visit.h"
+#include "compiler/passes/passes.h"
 
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
-#include "compiler/ir/build.h"
-#include "compiler/ir/visit.h"
-#include "compiler/passes/passes.h"
-
 namespace tilescale::sync {
 
 // Which threads touch which bytes of a storage; made on first use, shared by copies of an access.
 struct Footprint {
-  bool known = false;         // false: not enumerable, may be any byte
+  bool known = false;          // false: not enumerable, may be any byte
   std::vector<int32_t> owner;  // by granule of `granule` bytes: thread, -1 nobody, -2 several
   int64_t granule = 4;
 };
 
 struct Access {
   const ir::StorageObj* storage = nullptr;
-  bool shared = false;      // else global
-  int64_t base = 0;         // shared: byte address of the storage
-  int64_t bytes = 0;        // shared: of the whole storage
+  bool shared = false;  // else global
+  int64_t base = 0;     // shared: byte address of the storage
+  int64_t bytes = 0;    // shared: of the whole storage
   bool write = false, atomic = false;
-  bool async = false;       // cp.async not yet waited for by its thread
-  int64_t group = 0;        // commits of cp.async before it
+  bool async = false;  // cp.async not yet waited for by its thread
+  int64_t group = 0;   // commits of cp.async before it
   const ir::TokenObj* token = nullptr;
-  int64_t slot = 0;         // counter of the token's acquire or wait; slots are equal modulo the depth
-  std::string key;          // canonical text of the index: equal keys touch the same bytes at each thread
-  bool own = false;         // global: different threads of a block touch different bytes
+  int64_t slot = 0;  // counter of the token's acquire or wait; slots are equal modulo the depth
+  std::string key;   // canonical text of the index: equal keys touch the same bytes at each thread
+  bool own = false;  // global: different threads of a block touch different bytes
   std::shared_ptr<Footprint> footprint;
   ir::Span span;
 };
 
-// Collects the accesses of a statement and what is nested in it. Declared facts (offsets, binds, loops) are
-// kept while walking the kernel.
+// Collects the accesses of a statement and what is nested in it. Declared facts (offsets, binds,
+// loops) are kept while walking the kernel.
 class AccessReader {
  public:
   AccessReader(const ir::Kernel& k);
@@ -55,9 +56,10 @@ class AccessReader {
 
  private:
   void ReadExpr(const ir::Expr& e, const ir::Span& span, std::vector<Access>* out);
-  void Add(const ir::Buffer& b, const ir::Expr& index, int64_t count, bool write, bool atomic, bool async,
-           const ir::Span& span, std::vector<Access>* out);
-  std::shared_ptr<Footprint> Enumerate(const ir::Expr& index, int64_t elem_bytes, int64_t count, int64_t bytes);
+  void Add(const ir::Buffer& b, const ir::Expr& index, int64_t count, bool write, bool atomic,
+           bool async, const ir::Span& span, std::vector<Access>* out);
+  std::shared_ptr<Footprint> Enumerate(const ir::Expr& index, int64_t elem_bytes, int64_t count,
+                                       int64_t bytes);
   bool OwnBytes(const ir::Expr& index, int64_t count);
   ir::Expr Inline(const ir::Expr& e);
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-// InsertSync (passes.h). Walks a kernel in program order with the accesses that no barrier has ordered yet;
-// a statement that conflicts with one of them gets the cheapest barrier right before it, which is also
-// the latest place: greedy is minimal on straight code. Loops are walked as often as their slots go round, so
-// that conflicts between iterations are seen. cp.async tokens become commits and waits; slots become
-// counters.
-#include <map>
-#include <set>
-
+// InsertSync (passes.h). Walks a kernel in program order with the accesses that no barrier has
+// ordered yet; a statement that conflicts with one of them gets the cheapest barrier right before
+// it, which is also the latest place: greedy is minimal on straight code. Loops are walked as often
+// as their slots go round, so that conflicts between iterations are seen. cp.async tokens become
+// commits and waits; slots become counters.
 #include "compiler/ir/diag.h"
 #include "compiler/ir/text.h"
 #include "compiler/isa/instr.h"
 #include "compiler/passes/insert_sync/access.h"
 #include "compiler/passes/insert_sync/tokens.h"
 #include "support/diagnostics.h"
+
+#include <map>
+#include <set>
 
 namespace tilescale {
 
@@ -55,9 +55,11 @@ class Walker {
     Walk(e, [&](const NodeObj* n) {
       if (n->kind == NodeKind::kLoad) {
         const auto* load = static_cast<const LoadObj*>(n);
-        uniform = uniform && load->buffer->space() == Space::kVar && !divergent_cells_.count(load->buffer->storage.get());
+        uniform = uniform && load->buffer->space() == Space::kVar &&
+                  !divergent_cells_.count(load->buffer->storage.get());
       }
-      if (n->kind == NodeKind::kVar) uniform = uniform && !divergent_.count(static_cast<const VarObj*>(n));
+      if (n->kind == NodeKind::kVar)
+        uniform = uniform && !divergent_.count(static_cast<const VarObj*>(n));
       if (n->kind == NodeKind::kOp) {
         OpCode op = static_cast<const OpObj*>(n)->op();
         uniform = uniform && op != OpCode::kLaneId && op != OpCode::kWarpId;
@@ -117,7 +119,8 @@ class Walker {
         return VisitCall(s.as<CallObj>(), s);
       case NodeKind::kStore: {
         const auto* store = s.as<StoreObj>();
-        if (store->buffer->space() == Space::kVar && (!Uniform(store->value) || divergent_depth_ > 0)) {
+        if (store->buffer->space() == Space::kVar &&
+            (!Uniform(store->value) || divergent_depth_ > 0)) {
           divergent_cells_.insert(store->buffer->storage.get());
         }
         Unit(s);
@@ -128,7 +131,8 @@ class Walker {
     }
   }
 
-  // No barrier is needed inside: nothing of `s` conflicts with anything else of it, in any two iterations.
+  // No barrier is needed inside: nothing of `s` conflicts with anything else of it, in any two
+  // iterations.
   bool IsUnit(const Stmt& s) {
     if (HasSync(s)) return false;
     std::vector<Access> all = reader_.Read(s);
@@ -164,7 +168,8 @@ class Walker {
       return;
     }
     if (!Uniform(branch->cond)) {
-      if (!HasSync(branch->then_case) && (!branch->else_case.defined() || !HasSync(branch->else_case))) {
+      if (!HasSync(branch->then_case) &&
+          (!branch->else_case.defined() || !HasSync(branch->else_case))) {
         Unit(s);
         return;
       }
@@ -263,7 +268,8 @@ class Walker {
       } else {
         ClearWarp(mine);
       }
-    } else if (auto it = barriers_.find(s.get()); it != barriers_.end() && it->second.kind == Conflict::kBlock) {
+    } else if (auto it = barriers_.find(s.get());
+               it != barriers_.end() && it->second.kind == Conflict::kBlock) {
       Clear();
     }
     for (Access& b : mine) Remember(std::move(b));
@@ -282,8 +288,8 @@ class Walker {
 
   void Remember(Access b) {
     for (const Access& a : pending_) {
-      if (a.storage == b.storage && a.key == b.key && a.write == b.write && a.slot == b.slot && a.async == b.async &&
-          a.atomic == b.atomic && a.group == b.group) {
+      if (a.storage == b.storage && a.key == b.key && a.write == b.write && a.slot == b.slot &&
+          a.async == b.async && a.atomic == b.atomic && a.group == b.group) {
         return;
       }
     }
@@ -329,11 +335,16 @@ class Inserter : public Mutator {
  private:
   Stmt Make(const Barrier& b, const Span& span) {
     bool warp = b.kind == Conflict::kWarp;
-    std::string what = warp ? "warp barrier" : threads_ == all_ ? "block barrier" : "barrier of the group";
-    auto line = [](const Span& s) { return s.defined() ? "line " + std::to_string(s->line) : std::string("compiler"); };
+    std::string what = warp               ? "warp barrier"
+                       : threads_ == all_ ? "block barrier"
+                                          : "barrier of the group";
+    auto line = [](const Span& s) {
+      return s.defined() ? "line " + std::to_string(s->line) : std::string("compiler");
+    };
     ctx_->Record("insert-sync", span, "memory " + std::string(b.first.storage->name),
-                 what + " between " + line(b.first.span) + (b.first.write ? " (write)" : " (read)") + " and " +
-                     line(b.second.span) + (b.second.write ? " (write)" : " (read)"));
+                 what + " between " + line(b.first.span) +
+                     (b.first.write ? " (write)" : " (read)") + " and " + line(b.second.span) +
+                     (b.second.write ? " (write)" : " (read)"));
     if (warp) return MakeCall("warp.sync", {MakeConst(0xffffffff, UInt(32))}, span);
     if (threads_ == all_) return MakeCall("bar.cta", {}, span);
     return MakeCall("bar.sync", {MakeConst(group_), MakeConst(threads_)}, span);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/passes/insert_sync/tokens.h"
 
-#include <map>
-
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
 #include "support/diagnostics.h"
+
+#include <map>
 
 namespace tilescale::sync {
 
@@ -47,7 +47,8 @@ class TokenLowerer : public Mutator {
   }
 
   Stmt MutateTokenOp(const TokenOp& s) override {
-    TS_CHECK(s->token->done() == Done::kCpAsync) << "token " << s->token->name << " completes by " << DoneName(s->token->done());
+    TS_CHECK(s->token->done() == Done::kCpAsync)
+        << "token " << s->token->name << " completes by " << DoneName(s->token->done());
     switch (s->verb()) {
       case TokenVerb::kAcquire:
         return Advance(s, false);
@@ -69,7 +70,8 @@ class TokenLowerer : public Mutator {
     Expr now = MakeLoad(c.cell, {MakeConst(0)});
     if (e->back == 0) return now;
     int64_t depth = e->token->depth;
-    return MakeOp(OpCode::kTruncMod, {Add(now, depth - e->back % depth), MakeConst(depth)}, Int(32));
+    return MakeOp(OpCode::kTruncMod, {Add(now, depth - e->back % depth), MakeConst(depth)},
+                  Int(32));
   }
 
  private:
@@ -77,7 +79,8 @@ class TokenLowerer : public Mutator {
     auto [it, fresh] = counters_.try_emplace({token.get(), out});
     if (fresh) {
       std::string name = std::string(token->name) + (out ? "_read" : "_write");
-      it->second.cell = MakeBuffer(name, Int(32), {MakeConst(1)}, MakeStorage(name, Space::kVar, Root::kAlloc));
+      it->second.cell =
+          MakeBuffer(name, Int(32), {MakeConst(1)}, MakeStorage(name, Space::kVar, Root::kAlloc));
     }
     return it->second;
   }

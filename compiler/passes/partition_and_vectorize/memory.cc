@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Flat addresses. Global: Σ stride·x in the tensor's element type. Shared and fragments: the layout of
-// the declaration, versions outermost. Views go through the row-major index of their storage.
+// Flat addresses. Global: Σ stride·x in the tensor's element type. Shared and fragments: the layout
+// of the declaration, versions outermost. Views go through the row-major index of their storage.
 #include "compiler/ir/diag.h"
 #include "compiler/passes/partition_and_vectorize/partition.h"
 #include "support/diagnostics.h"
@@ -50,8 +50,10 @@ Stmt Memories::DeclareAlloc(const AllocObj* alloc) {
       m.physical = NumElements(b);
     }
     Storage storage = b->storage;
-    if (space == Space::kFrag) storage = MakeStorage(Str(storage->name), Space::kLocal, Root::kAlloc);
-    Expr count = space == Space::kGlobal ? Numel(b) : MakeConst(m.physical * alloc->versions, Int(64));
+    if (space == Space::kFrag)
+      storage = MakeStorage(Str(storage->name), Space::kLocal, Root::kAlloc);
+    Expr count =
+        space == Space::kGlobal ? Numel(b) : MakeConst(m.physical * alloc->versions, Int(64));
     m.flat = FlatBuffer(b, count, storage);
   }
   out->buffer = m.flat;
@@ -196,7 +198,8 @@ Memories::Place Memories::Locate(const Buffer& b, const ffi::Array<Expr>& index)
   ViewInfo info = it != views_.end() ? it->second : ViewInfo{MemoryOf(b), Expr(), false};
   Memory* m = info.memory;
   Space space = m->root->space();
-  if (space == Space::kVar || space == Space::kDesc) return {m->flat, index.empty() ? MakeConst(0) : index[0]};
+  if (space == Space::kVar || space == Space::kDesc)
+    return {m->flat, index.empty() ? MakeConst(0) : index[0]};
   Buffer flat = Retyped(m, b->dtype);
   Expr place;
   if (info.slots) {
@@ -241,8 +244,8 @@ Stmt AddressRewriter::MutateStore(const Store& store) {
   return Stmt(out);
 }
 
-// The address of a box: its first element. The flat extent is that of the last dim where it is known to
-// be a run (instructions touch rows), else the whole rest of the buffer.
+// The address of a box: its first element. The flat extent is that of the last dim where it is
+// known to be a run (instructions touch rows), else the whole rest of the buffer.
 Region AddressRewriter::MutateRegion(const Region& region) {
   ffi::Array<Expr> begin;
   for (const Expr& e : region->begin) begin.push_back(MutateExpr(e));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A nest's layout read backwards: which points one thread runs.
-#include <algorithm>
-
 #include "compiler/passes/partition_and_vectorize/partition.h"
 #include "support/diagnostics.h"
+
+#include <algorithm>
 
 namespace tilescale::partition {
 
@@ -18,7 +18,8 @@ struct ThreadDigit {
   bool replica;
 };
 
-// The thread digits' values: (tid / stride) mod the room to the next digit. Places between are holes.
+// The thread digits' values: (tid / stride) mod the room to the next digit. Places between are
+// holes.
 void PlanThreads(std::vector<ThreadDigit>* digits, const Expr& tid, int64_t threads,
                  arith::Analyzer* analyzer, const Span& span, NestPlan* plan) {
   std::sort(digits->begin(), digits->end(),
@@ -28,7 +29,8 @@ void PlanThreads(std::vector<ThreadDigit>* digits, const Expr& tid, int64_t thre
     const ThreadDigit& d = (*digits)[i];
     int64_t room = i + 1 < digits->size() ? (*digits)[i + 1].stride : threads;
     Expr rest = i + 1 < digits->size() ? FloorMod(tid, room) : tid;
-    if (i == 0 && d.stride > 1) must(&plan->valid, Eq(FloorMod(tid, d.stride), MakeConst(0, tid.dtype())));
+    if (i == 0 && d.stride > 1)
+      must(&plan->valid, Eq(FloorMod(tid, d.stride), MakeConst(0, tid.dtype())));
     Expr value = analyzer->Simplify(FloorDiv(rest, d.stride));
     plan->binds.push_back(MakeBind(d.var, value, span));
     // What lies above n·stride inside the room is a hole.
@@ -45,8 +47,8 @@ void PlanThreads(std::vector<ThreadDigit>* digits, const Expr& tid, int64_t thre
 
 }  // namespace
 
-NestPlan PlanNest(const Layout& layout, const Expr& tid, int64_t threads, const ffi::Array<Var>& vars,
-                  arith::Analyzer* analyzer, const Span& span) {
+NestPlan PlanNest(const Layout& layout, const Expr& tid, int64_t threads,
+                  const ffi::Array<Var>& vars, arith::Analyzer* analyzer, const Span& span) {
   NestPlan plan;
   plan.coords.resize(vars.size());
   std::vector<ThreadDigit> thread_digits;
@@ -83,7 +85,8 @@ NestPlan PlanNest(const Layout& layout, const Expr& tid, int64_t threads, const 
   for (const Mode& rep : layout.reps()) {
     if (rep.n == 1) continue;
     if (rep.v[kThread] == 0) continue;  // a second slot of the same thread: the first is enough
-    thread_digits.push_back({MakeVar("rep" + std::to_string(counter++)), rep.n, rep.v[kThread], true});
+    thread_digits.push_back(
+        {MakeVar("rep" + std::to_string(counter++)), rep.n, rep.v[kThread], true});
   }
   PlanThreads(&thread_digits, tid, threads, analyzer, span, &plan);
   for (Expr& c : plan.coords) c = c.defined() ? analyzer->Simplify(c) : MakeConst(0);

@@ -5,23 +5,24 @@
 //   vectorize.cc  a loop over consecutive elements → vector accesses
 #pragma once
 
-#include <optional>
-#include <unordered_map>
-#include <vector>
-
 #include "compiler/arith/analyzer.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
 #include "compiler/layout/layout.h"
 #include "compiler/passes/passes.h"
 
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
 namespace tilescale::partition {
 
-// One storage at the machine stage: `flat` is its memory as a 1-D buffer in the root's element type.
+// One storage at the machine stage: `flat` is its memory as a 1-D buffer in the root's element
+// type.
 struct Memory {
   ir::Buffer root;  // the buffer of the declaration
   ir::Buffer flat;
-  Layout layout;        // of shared memory and fragments
+  Layout layout;  // of shared memory and fragments
   bool has_layout = false;
   int64_t physical = 0;  // elements of one version
 };
@@ -102,12 +103,11 @@ struct NestPlan {
 NestPlan PlanNest(const Layout& layout, const ir::Expr& tid, int64_t threads,
                   const ffi::Array<ir::Var>& vars, arith::Analyzer* analyzer, const ir::Span& span);
 
-// A loop of `extent` iterations over var (a fact of `analyzer`) with a flat body: vector accesses where
-// legal. `async`: copies global → shared become cp.async. `aligned`: tensors' base addresses may be relied on
-// to be aligned to the accesses (a launch fact, collected by the caller).
+// A loop of `extent` iterations over var (a fact of `analyzer`) with a flat body: vector accesses
+// where legal. `async`: copies global → shared become cp.async. `aligned`: tensors' base addresses
+// may be relied on to be aligned to the accesses (a launch fact, collected by the caller).
 std::vector<ir::Stmt> VectorizeLoop(const ir::Var& var, int64_t extent, std::vector<ir::Stmt> body,
                                     int64_t max_width, bool async, bool aligned,
-                                    arith::Analyzer* analyzer,
-                                    const ir::Span& span);
+                                    arith::Analyzer* analyzer, const ir::Span& span);
 
 }  // namespace tilescale::partition

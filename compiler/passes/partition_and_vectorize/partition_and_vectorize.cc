@@ -58,7 +58,10 @@ class GuardMemory : public Mutator {
 class Partitioner {
  public:
   Partitioner(const Func& f, const Kernel& k, PassContext* ctx)
-      : func_(f), kernel_(k), ctx_(ctx), memories_(kernel_, &analyzer_, ctx),
+      : func_(f),
+        kernel_(k),
+        ctx_(ctx),
+        memories_(kernel_, &analyzer_, ctx),
         rewrite_(&memories_, &analyzer_) {}
 
   Kernel Run() {
@@ -117,7 +120,8 @@ class Partitioner {
       return true;
     });
     if (bytes == 0) return;
-    Expr base = Cast(MakeAddr(p->buffer, std::vector<Expr>(p->buffer->ndim(), MakeConst(0))), Int(64));
+    Expr base =
+        Cast(MakeAddr(p->buffer, std::vector<Expr>(p->buffer->ndim(), MakeConst(0))), Int(64));
     AddFact(k, Eq(FloorMod(base, bytes), MakeConst(0, Int(64))));
   }
 
@@ -220,7 +224,8 @@ class Partitioner {
     std::vector<Stmt> body = Visit(s->body);
     auto extent = AsInt(out->extent);
     if (s->loop() == ForKind::kVector && extent && IsConst(out->begin, 0) && !s->step.defined()) {
-      std::vector<Stmt> wide = VectorizeLoop(s->var, *extent, body, 16, false, ctx_->may_require_alignment(), &analyzer_, s->span);
+      std::vector<Stmt> wide = VectorizeLoop(s->var, *extent, body, 16, false,
+                                             ctx_->may_require_alignment(), &analyzer_, s->span);
       analyzer_.Leave(mark);
       return wide;
     }
@@ -262,7 +267,8 @@ class Partitioner {
   }
 
   // The loops over slot digits: the one that walks memory innermost, as vectors.
-  std::vector<Stmt> Loops(const ParallelObj* s, const NestPlan& plan, std::vector<Stmt> body, Expr* whole) {
+  std::vector<Stmt> Loops(const ParallelObj* s, const NestPlan& plan, std::vector<Stmt> body,
+                          Expr* whole) {
     size_t inner = 0;
     for (size_t i = plan.digits.size(); i-- > 0;) {
       if (WalksMemory(MakeSeq(body), plan.digits[i].var)) inner = i;
@@ -288,8 +294,8 @@ class Partitioner {
     return body;
   }
 
-  // Simple bodies carry the condition as the guard of each access, so that vectors stay possible; others
-  // get an If.
+  // Simple bodies carry the condition as the guard of each access, so that vectors stay possible;
+  // others get an If.
   std::vector<Stmt> Guarded(std::vector<Stmt> body, const Expr& cond, const Span& span) {
     bool simple = true;
     for (const Stmt& x : body) simple = simple && x.kind() == NodeKind::kStore;
@@ -363,8 +369,8 @@ class Partitioner {
     return found;
   }
 
-  // Extents that are known at launch only (no fragments, language.md §4.1): points in row-major order,
-  // thread t takes t, t + T, ….
+  // Extents that are known at launch only (no fragments, language.md §4.1): points in row-major
+  // order, thread t takes t, t + T, ….
   std::vector<Stmt> SymbolicNest(const ParallelObj* s) {
     size_t mark = analyzer_.Mark();
     Expr total = MakeConst(1, Int(32));

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Vector accesses. A loop over v becomes loops over w and k, v = V·w + k: an access is a run if its index
-// is linear in k with coefficient 1 and, at k = 0, a multiple of the access's width, and its guard does not
-// depend on k. Runs become one vector access; everything else stays scalar in the loop over k.
-#include <algorithm>
-
+// Vector accesses. A loop over v becomes loops over w and k, v = V·w + k: an access is a run if its
+// index is linear in k with coefficient 1 and, at k = 0, a multiple of the access's width, and its
+// guard does not depend on k. Runs become one vector access; everything else stays scalar in the
+// loop over k.
 #include "compiler/passes/partition_and_vectorize/partition.h"
 #include "support/diagnostics.h"
+
+#include <algorithm>
 
 namespace tilescale::partition {
 
@@ -24,13 +25,20 @@ bool Uses(const Expr& e, const Var& v) {
   return uses;
 }
 
-bool IsMemory(const Buffer& b) { return b->space() == Space::kGlobal || b->space() == Space::kShared; }
+bool IsMemory(const Buffer& b) {
+  return b->space() == Space::kGlobal || b->space() == Space::kShared;
+}
 
 class Vectorizer {
  public:
   Vectorizer(const Var& v, int64_t extent, std::vector<Stmt> body, bool aligned,
              arith::Analyzer* analyzer, const Span& span)
-      : v_(v), extent_(extent), body_(std::move(body)), aligned_(aligned), analyzer_(analyzer), span_(span) {
+      : v_(v),
+        extent_(extent),
+        body_(std::move(body)),
+        aligned_(aligned),
+        analyzer_(analyzer),
+        span_(span) {
     for (const Stmt& s : body_) {
       if (const auto* bind = s.as<BindObj>()) body_vars_.push_back(bind->var);
       if (const auto* call = s.as<CallObj>()) {
@@ -78,7 +86,8 @@ class Vectorizer {
     if (b->dtype.bits < 8) return 1;
     // Without a fact about its base address a tensor is aligned to its elements only.
     if (b->space() == Space::kGlobal && !aligned_) return 1;
-    for (int64_t width = std::min<int64_t>(limit, kMaxVectorBits / b->dtype.bits); width > 1; width /= 2) {
+    for (int64_t width = std::min<int64_t>(limit, kMaxVectorBits / b->dtype.bits); width > 1;
+         width /= 2) {
       if (extent_ % width == 0 && IsRun(index, guard, width)) return width;
     }
     return 1;
@@ -117,7 +126,8 @@ class Vectorizer {
       return a.defined() && b.defined() ? MakeOp(op->op(), {a, b}, g.dtype()) : Expr();
     }
     if (!IsInteger(op->args[0].dtype())) return Expr();
-    // x + k < y with x and y multiples of the width is x < y; x + k ≥ y likewise; ≤, > shift y by one.
+    // x + k < y with x and y multiples of the width is x < y; x + k ≥ y likewise; ≤, > shift y by
+    // one.
     Expr x = op->args[0], y = op->args[1];
     OpCode code = op->op();
     if (code == OpCode::kLe || code == OpCode::kGt) y = Add(y, 1);
@@ -181,7 +191,8 @@ class Vectorizer {
     *width = std::max(*width, RunWidth(load->buffer, load->index[0], load->guard, limit));
   }
 
-  // -- emission: k_ and w_ are bound -----------------------------------------------------------------
+  // -- emission: k_ and w_ are bound
+  // -----------------------------------------------------------------
 
   Expr At(const Expr& e, int64_t k) {
     if (!e.defined()) return e;
@@ -194,13 +205,15 @@ class Vectorizer {
     return UniformGuard(Split(guard, width_, w_, k_), k_, width);
   }
 
-  // `value` as a vector expression of `width_` lanes, or null: loads that are runs, constants, casts.
+  // `value` as a vector expression of `width_` lanes, or null: loads that are runs, constants,
+  // casts.
   Expr Vector(const Expr& value) {
     if (const auto* load = value.as<LoadObj>()) {
       if (load->dtype.lanes > 1 || load->buffer->dtype.bits < 8) return Expr();
       if (load->buffer->dtype.bits * width_ > kMaxVectorBits) return Expr();
       if (load->buffer->space() == Space::kGlobal && !aligned_) return Expr();
-      if (load->buffer->space() == Space::kVar || !IsRun(load->index[0], load->guard, width_)) return Expr();
+      if (load->buffer->space() == Space::kVar || !IsRun(load->index[0], load->guard, width_))
+        return Expr();
       auto out = CopyNode(load);
       out->dtype = WithLanes(load->dtype, static_cast<int>(width_));
       out->index = {At(load->index[0], 0)};
@@ -274,7 +287,8 @@ class Vectorizer {
   // One vector statement for the whole body, or null.
   Stmt WholeStore(const StoreObj* store) {
     const Buffer& b = store->buffer;
-    if (b->dtype.bits < 8 || b->dtype.bits * width_ > kMaxVectorBits || b->space() == Space::kVar) return Stmt();
+    if (b->dtype.bits < 8 || b->dtype.bits * width_ > kMaxVectorBits || b->space() == Space::kVar)
+      return Stmt();
     if (b->space() == Space::kGlobal && !aligned_) return Stmt();
     if (!IsRun(store->index[0], store->guard, width_)) return Stmt();
     Expr value = Vector(store->value);
@@ -289,7 +303,8 @@ class Vectorizer {
 
   Buffer Lanes(const Buffer& like, const char* suffix, std::vector<Stmt>* before) {
     std::string name = std::string(like->name) + suffix;
-    Buffer b = MakeBuffer(name, like->dtype, {MakeConst(width_)}, MakeStorage(name, Space::kLocal, Root::kAlloc));
+    Buffer b = MakeBuffer(name, like->dtype, {MakeConst(width_)},
+                          MakeStorage(name, Space::kLocal, Root::kAlloc));
     auto alloc = ffi::make_object<AllocObj>();
     alloc->buffer = b;
     alloc->span = span_;
@@ -297,7 +312,8 @@ class Vectorizer {
     return b;
   }
 
-  // Replaces unconditional run loads of memory by elements of vectors loaded before the loop over k.
+  // Replaces unconditional run loads of memory by elements of vectors loaded before the loop over
+  // k.
   Expr Hoist(const Expr& e, std::vector<Stmt>* before) {
     if (const auto* load = e.as<LoadObj>()) {
       if (!IsMemory(load->buffer) || load->dtype.lanes > 1 || Written(load->buffer)) return e;
@@ -312,7 +328,8 @@ class Vectorizer {
         wide->dtype = WithLanes(load->dtype, static_cast<int>(width));
         wide->index = {At(load->index[0], q)};
         wide->guard = ChunkGuard(load->guard, q);
-        if (load->other.defined()) wide->other = MakeOp(OpCode::kBroadcast, {load->other}, wide->dtype);
+        if (load->other.defined())
+          wide->other = MakeOp(OpCode::kBroadcast, {load->other}, wide->dtype);
         before->push_back(MakeStore(lanes, {MakeConst(q)}, Expr(wide), span_));
       }
       loads_.emplace_back(e, lanes);
@@ -355,8 +372,9 @@ Stmt MakeAsync(const Stmt& s) {
   Expr dst = MakeAddr(store->buffer, {store->index[0]}, lanes);
   Expr src = MakeAddr(load->buffer, {load->index[0]}, lanes);
   std::string name = "cp_async." + std::to_string(bytes);
-  Stmt call = load->guard.defined() ? MakeCall(name + ".zfill", {dst, src, load->guard}, s.get()->span)
-                                    : MakeCall(name, {dst, src}, s.get()->span);
+  Stmt call = load->guard.defined()
+                  ? MakeCall(name + ".zfill", {dst, src, load->guard}, s.get()->span)
+                  : MakeCall(name, {dst, src}, s.get()->span);
   if (!store->guard.defined()) return call;
   return MakeIf(store->guard, call, s.get()->span);
 }
@@ -368,9 +386,11 @@ class AsyncCopies : public Mutator {
 
 }  // namespace
 
-std::vector<Stmt> VectorizeLoop(const Var& var, int64_t extent, std::vector<Stmt> body, int64_t max_width,
-                                bool async, bool aligned, arith::Analyzer* analyzer, const Span& span) {
-  std::vector<Stmt> out = Vectorizer(var, extent, std::move(body), aligned, analyzer, span).Run(max_width);
+std::vector<Stmt> VectorizeLoop(const Var& var, int64_t extent, std::vector<Stmt> body,
+                                int64_t max_width, bool async, bool aligned,
+                                arith::Analyzer* analyzer, const Span& span) {
+  std::vector<Stmt> out =
+      Vectorizer(var, extent, std::move(body), aligned, analyzer, span).Run(max_width);
   if (!async) return out;
   AsyncCopies rewrite;
   for (Stmt& s : out) s = rewrite(s);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/passes/solve_layouts/collect.h"
 
-#include <algorithm>
-#include <numeric>
-
 #include "compiler/arith/facts.h"
 #include "compiler/ir/diag.h"
 #include "compiler/ir/text.h"
 #include "support/diagnostics.h"
+
+#include <algorithm>
+#include <numeric>
 
 namespace tilescale::layouts {
 
@@ -34,7 +34,8 @@ int64_t SolverFamilies(int64_t families) {
 
 class Collector : public LayoutConstraints {
  public:
-  Collector(const Func& f, const Kernel& k, const Target& target) : func_(f), kernel_(k), target_(target) {}
+  Collector(const Func& f, const Kernel& k, const Target& target)
+      : func_(f), kernel_(k), target_(target) {}
 
   Problem Run() {
     arith::BindKernel(&analyzer_, func_, kernel_);
@@ -44,12 +45,14 @@ class Collector : public LayoutConstraints {
     return std::move(problem_);
   }
 
-  // -- LayoutConstraints: what the current op says ---------------------------------------------------
+  // -- LayoutConstraints: what the current op says
+  // ---------------------------------------------------
   void Anchor(const Buffer& b, const Layout& layout, std::string why) override {
     Add(solver::Anchor{Fragment(b), layout, std::move(why), solver::AnchorUse::kDef, weight_}, {b});
   }
   void Operand(const Buffer& b, const Layout& layout, std::string why) override {
-    Add(solver::Anchor{Fragment(b), layout, std::move(why), solver::AnchorUse::kRead, weight_}, {b});
+    Add(solver::Anchor{Fragment(b), layout, std::move(why), solver::AnchorUse::kRead, weight_},
+        {b});
   }
   void Reduce(const Buffer& src, const Buffer& dst, int dim) override {
     Add(solver::Reduce{Fragment(src), Fragment(dst), dim, weight_}, {src, dst});
@@ -80,7 +83,8 @@ class Collector : public LayoutConstraints {
 
   int Fragment(const Buffer& b) {
     auto it = problem_.fragment_of.find(b.get());
-    TS_CHECK(it != problem_.fragment_of.end()) << "fragment " << b->name << " has no declaration in scope";
+    TS_CHECK(it != problem_.fragment_of.end())
+        << "fragment " << b->name << " has no declaration in scope";
     return it->second;
   }
 
@@ -118,7 +122,8 @@ class Collector : public LayoutConstraints {
         int64_t outer = weight_;
         auto trips = AsInt(analyzer_.Simplify(loop->extent));
         arith::BindLoop(&analyzer_, loop);
-        weight_ = std::min(kMaxWeight, weight_ * std::max<int64_t>(1, trips.value_or(kUnknownTrips)));
+        weight_ =
+            std::min(kMaxWeight, weight_ * std::max<int64_t>(1, trips.value_or(kUnknownTrips)));
         Visit(loop->body);
         weight_ = outer;
         analyzer_.Leave(mark);
@@ -171,7 +176,8 @@ class Collector : public LayoutConstraints {
       int index = NewFragment(b);
       if (alloc->layout.size() > 0) {
         Layout fixed = Layout::Literal(Str(alloc->layout));
-        problem_.program.ops.push_back(solver::Anchor{index, fixed, "T.annotate_layout", solver::AnchorUse::kDef, 1});
+        problem_.program.ops.push_back(
+            solver::Anchor{index, fixed, "T.annotate_layout", solver::AnchorUse::kDef, 1});
         problem_.sources.push_back({ffi::GetRef<Stmt>(alloc), {b}});
       }
     } else if (b->space() == Space::kShared) {
@@ -259,7 +265,8 @@ class Collector : public LayoutConstraints {
     int64_t arithmetic = 0;
     auto access = [&](const Buffer& b, const ffi::Array<Expr>& index, bool write) {
       if (b->space() == Space::kFrag) {
-        solver::FragmentAccess a{Fragment(b), FragmentIndex(b, index, nest->vars, &analyzer_, nest->span)};
+        solver::FragmentAccess a{Fragment(b),
+                                 FragmentIndex(b, index, nest->vars, &analyzer_, nest->span)};
         (write ? out->writes : out->reads).push_back(a);
         buffers->push_back(b);
       } else if (b->space() == Space::kGlobal || b->space() == Space::kShared) {
@@ -283,9 +290,10 @@ class Collector : public LayoutConstraints {
     out->arithmetic = std::max<int64_t>(1, arithmetic);
   }
 
-  // The address of a global access, or the coordinates of a shared one, as digits of the nest's points.
-  // Accesses that are no digits (gathers) cost the same in every layout: they are left out.
-  void Memory(const Buffer& b, const ffi::Array<Expr>& index, bool write, const ParallelObj* nest, solver::Nest* out) {
+  // The address of a global access, or the coordinates of a shared one, as digits of the nest's
+  // points. Accesses that are no digits (gathers) cost the same in every layout: they are left out.
+  void Memory(const Buffer& b, const ffi::Array<Expr>& index, bool write, const ParallelObj* nest,
+              solver::Nest* out) {
     bool shared = b->space() == Space::kShared;
     int buffer = -1;
     if (shared) {
@@ -326,8 +334,8 @@ class Collector : public LayoutConstraints {
     out->memory.push_back(std::move(access));
   }
 
-  // Elements between neighbours of dim d; a symbolic pitch by a multiple of its known divisor that is
-  // larger than any tile.
+  // Elements between neighbours of dim d; a symbolic pitch by a multiple of its known divisor that
+  // is larger than any tile.
   int64_t PitchOf(const Buffer& b, int d) {
     Expr pitch;
     if (!b->strides.empty()) {
@@ -340,7 +348,8 @@ class Collector : public LayoutConstraints {
     arith::Congruence m = analyzer_.Modulo(pitch);
     int64_t divisor = std::gcd(m.divisor, m.remainder);
     if (divisor <= 0) divisor = 1;
-    // Dynamic row lengths are assumed to be whole vectors: the variant that relies on it is tried first.
+    // Dynamic row lengths are assumed to be whole vectors: the variant that relies on it is tried
+    // first.
     divisor = std::max<int64_t>(divisor, 16);
     constexpr int64_t kFar = 1 << 16;
     return divisor * ((kFar + divisor - 1) / divisor);
@@ -359,14 +368,16 @@ class Collector : public LayoutConstraints {
 
 }  // namespace
 
-solver::IndexMap FragmentIndex(const Buffer& b, const ffi::Array<Expr>& index, const ffi::Array<Var>& vars,
-                               arith::Analyzer* analyzer, const Span& span) {
+solver::IndexMap FragmentIndex(const Buffer& b, const ffi::Array<Expr>& index,
+                               const ffi::Array<Var>& vars, arith::Analyzer* analyzer,
+                               const Span& span) {
   solver::IndexMap map;
   for (const Expr& raw : index) {
     Expr e = analyzer->Simplify(raw);
     if (auto c = AsInt(e)) {
       if (*c != 0) {
-        RaiseAt(span, "ValueError", "[Tilelang Semantic Check] Fragment buffer access with non-zero index [", *c,
+        RaiseAt(span, "ValueError",
+                "[Tilelang Semantic Check] Fragment buffer access with non-zero index [", *c,
                 "] is not supported. Only fragment[0] access is allowed within T.Parallel loop.");
       }
       map.push_back(solver::Zero());
@@ -386,15 +397,20 @@ solver::IndexMap FragmentIndex(const Buffer& b, const ffi::Array<Expr>& index, c
       if (base.same_as(vars[v])) found = static_cast<int>(v);
     }
     if (found < 0) {
-      RaiseAt(span, "CompileError", "Layout infer conflict: fragment `", b->name, "` is indexed by `", Print(raw),
-              "`, which is no loop variable of the T.Parallel nest (or one divided by a constant). Index it by the "
-              "nest's variables, go through shared memory, or use T.reduce for sums over one dimension");
+      RaiseAt(span, "CompileError", "Layout infer conflict: fragment `", b->name,
+              "` is indexed by `", Print(raw),
+              "`, which is no loop variable of the T.Parallel nest (or one divided by a constant). "
+              "Index it by the "
+              "nest's variables, go through shared memory, or use T.reduce for sums over one "
+              "dimension");
     }
     map.push_back(solver::Var(found, div));
   }
   return map;
 }
 
-Problem Collect(const Func& f, const Kernel& k, const Target& target) { return Collector(f, k, target).Run(); }
+Problem Collect(const Func& f, const Kernel& k, const Target& target) {
+  return Collector(f, k, target).Run();
+}
 
 }  // namespace tilescale::layouts

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// SolveLayouts: tile → mapped (passes.h). The solver decides (compiler/layout/solver.h); this pass says
-// what it is asked, and writes its answer: a layout on each declaration and nest, a `convert` op where
-// two uses of a fragment differ.
+// SolveLayouts: tile → mapped (passes.h). The solver decides (compiler/layout/solver.h); this pass
+// says what it is asked, and writes its answer: a layout on each declaration and nest, a `convert`
+// op where two uses of a fragment differ.
 #include "compiler/ir/diag.h"
 #include "compiler/passes/solve_layouts/collect.h"
 #include "support/diagnostics.h"
@@ -22,14 +22,17 @@ struct Conversion {
 
 class Writer : public Mutator {
  public:
-  Writer(const Problem& problem, const solver::Solution& solution) : problem_(problem), solution_(solution) {
+  Writer(const Problem& problem, const solver::Solution& solution)
+      : problem_(problem), solution_(solution) {
     for (const solver::Convert& c : solution.converts) {
       const Source& source = problem.sources[c.op];
       Buffer b = problem.fragments[c.fragment];
       auto copy = CopyNode(b.get());
       copy->name = std::string(b->name) + "_conv";
-      copy->storage = MakeStorage(std::string(b->name) + "_conv", Space::kFrag, Root::kAlloc, b->storage->bits);
-      conversions_[source.stmt.get()].push_back({b, Buffer(copy), c.from.Text(), c.to.Text(), c.write});
+      copy->storage =
+          MakeStorage(std::string(b->name) + "_conv", Space::kFrag, Root::kAlloc, b->storage->bits);
+      conversions_[source.stmt.get()].push_back(
+          {b, Buffer(copy), c.from.Text(), c.to.Text(), c.write});
     }
   }
 
@@ -39,8 +42,10 @@ class Writer : public Mutator {
     auto out = CopyNode(s.get());
     if (auto it = problem_.fragment_of.find(b.get()); it != problem_.fragment_of.end()) {
       out->layout = solution_.fragments[it->second].layout.Text();
-    } else if (auto sh = problem_.shared_of.find(b->storage.get()); sh != problem_.shared_of.end()) {
-      const solver::FamilyOption& option = problem_.program.buffers[sh->second].options[solution_.families[sh->second]];
+    } else if (auto sh = problem_.shared_of.find(b->storage.get());
+               sh != problem_.shared_of.end()) {
+      const solver::FamilyOption& option =
+          problem_.program.buffers[sh->second].options[solution_.families[sh->second]];
       out->layout = std::visit([](const auto& l) { return l.Text(); }, option.layout);
       out->families = 0;
       if (option.name.starts_with("swizzle")) out->align = std::max<int64_t>(out->align, 1024);
@@ -116,9 +121,11 @@ void Explain(const Problem& problem, const solver::Solution& solution, PassConte
     const solver::SharedBuffer& b = problem.program.buffers[i];
     std::vector<std::string> others;
     for (const solver::FamilyRecord& r : solution.family_costs[i]) {
-      others.push_back(r.name + ": " + (r.cost >= 0 ? "cost " + std::to_string(r.cost) : r.refusal));
+      others.push_back(r.name + ": " +
+                       (r.cost >= 0 ? "cost " + std::to_string(r.cost) : r.refusal));
     }
-    ctx->Record("solve-layouts", Span(), "shared " + b.name, b.options[solution.families[i]].name, others);
+    ctx->Record("solve-layouts", Span(), "shared " + b.name, b.options[solution.families[i]].name,
+                others);
   }
   for (size_t i = 0; i < problem.program.ops.size(); ++i) {
     if (!solution.nests[i]) continue;
@@ -127,7 +134,8 @@ void Explain(const Problem& problem, const solver::Solution& solution, PassConte
                 "nest " + std::get<solver::Nest>(problem.program.ops[i]).name,
                 solution.nests[i]->layout.Text() + "  (" + solution.nests[i]->why + ")");
   }
-  for (const std::string& line : solution.report) ctx->Record("solve-layouts", Span(), "access", line);
+  for (const std::string& line : solution.report)
+    ctx->Record("solve-layouts", Span(), "access", line);
 }
 
 Kernel SolveKernel(const Func& f, const Kernel& k, PassContext* ctx) {

@@ -51,7 +51,8 @@ LITMUS(cp_async_exit, 32) {
 }
 LITMUS_END(cp_async_exit)
 
-// cp.async.mbarrier.arrive: the phase publishes the thread's copies (v1: without it), and not its stores (v2).
+// cp.async.mbarrier.arrive: the phase publishes the thread's copies (v1: without it), and not its
+// stores (v2).
 LITMUS(cp_async_mbarrier, 64) {
   IDS;
   TS_SMEM(float, s, 128, 0);

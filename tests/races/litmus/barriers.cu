@@ -11,8 +11,8 @@ LITMUS(cta_barrier, 128) {
 }
 LITMUS_END(cta_barrier)
 
-// Warps 0 and 1 produce and arrive, warps 2 and 3 wait. v2: counts differ; v3: nobody arrives; v4: what comes after
-// the arrival is not published.
+// Warps 0 and 1 produce and arrive, warps 2 and 3 wait. v2: counts differ; v3: nobody arrives; v4:
+// what comes after the arrival is not published.
 LITMUS(named_barrier, 128) {
   IDS;
   TS_SMEM(float, s, 64, 0);
@@ -120,7 +120,8 @@ LITMUS(exited, 64) {
 }
 LITMUS_END(exited)
 
-// bar.red: orders as a barrier and returns the predicate of all; wrong results would read out of bounds.
+// bar.red: orders as a barrier and returns the predicate of all; wrong results would read out of
+// bounds.
 LITMUS(barrier_reduce, 64) {
   IDS;
   TS_SMEM(float, s, 64, 0);
@@ -132,7 +133,8 @@ LITMUS(barrier_reduce, 64) {
 }
 LITMUS_END(barrier_reduce)
 
-// Shuffles of a part of the warp. v1: the lanes come to different instructions; v2: masks that disagree.
+// Shuffles of a part of the warp. v1: the lanes come to different instructions; v2: masks that
+// disagree.
 LITMUS(warp_masks, 32) {
   IDS;
   const u32 half = t < 16 ? 0xffffu : 0xffff0000u;

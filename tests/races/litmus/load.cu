@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Load for the engine's clocks: many barriers, many grid barriers, many atomics, every CTA reads everything.
+// Load for the engine's clocks: many barriers, many grid barriers, many atomics, every CTA reads
+// everything.
 #include "litmus.cuh"
 
 LITMUS(barriers, 1024) {

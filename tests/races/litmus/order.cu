@@ -13,7 +13,8 @@ LITMUS(relaxed_counter, 64) {
 }
 LITMUS_END(relaxed_counter)
 
-// CTA 0 -> CTA 1. v1, v2: a relaxed side; v3: fences instead; v4: too narrow a fence; v5: too narrow a release.
+// CTA 0 -> CTA 1. v1, v2: a relaxed side; v3: fences instead; v4: too narrow a fence; v5: too
+// narrow a release.
 LITMUS(message, 32) {
   IDS;
   if (b == 0) {
@@ -102,8 +103,8 @@ LITMUS(plain_poll, 32) {
 }
 LITMUS_END(plain_poll)
 
-// A later strong store of the same thread hands its release on. v1: data written between; v2: the release's
-// own scope is too narrow.
+// A later strong store of the same thread hands its release on. v1: data written between; v2: the
+// release's own scope is too narrow.
 LITMUS(release_pattern, 32) {
   IDS;
   if (t) return;
@@ -199,7 +200,8 @@ LITMUS(failing_cas, 32) {
 }
 LITMUS_END(failing_cas)
 
-// Who saw the last ticket resets the counter by a plain store. v1: not the last; v2: no second fence.
+// Who saw the last ticket resets the counter by a plain store. v1: not the last; v2: no second
+// fence.
 LITMUS(last_block, 32) {
   IDS;
   if (t) return;
@@ -212,8 +214,8 @@ LITMUS(last_block, 32) {
 }
 LITMUS_END(last_block)
 
-// What a relaxed read saw is ordered for all that comes after it: later reads of others (v0: O[0] = 7), a plain
-// store (v1). v2: not handed on.
+// What a relaxed read saw is ordered for all that comes after it: later reads of others (v0: O[0] =
+// 7), a plain store (v1). v2: not handed on.
 LITMUS(observed, 32) {
   IDS;
   if (t) return;

@@ -297,13 +297,15 @@ TEST(Check, CellsOfPoints) {
     return p.Error();
   };
   EXPECT_EQ(program(false, false), "no error");
-  EXPECT_EQ(program(true, false),
-            "CompileError: `x` keeps a value from one point of T.Parallel to the next, but the points "
-            "have no order: assign to it first at each point, or use a serial loop, T.reduce or an "
-            "atomic");
-  EXPECT_EQ(program(false, true),
-            "CompileError: `x` is assigned at every point of T.Parallel and read after it: the points "
-            "have no order, so it has no certain value there");
+  EXPECT_EQ(
+      program(true, false),
+      "CompileError: `x` keeps a value from one point of T.Parallel to the next, but the points "
+      "have no order: assign to it first at each point, or use a serial loop, T.reduce or an "
+      "atomic");
+  EXPECT_EQ(
+      program(false, true),
+      "CompileError: `x` is assigned at every point of T.Parallel and read after it: the points "
+      "have no order, so it has no certain value there");
 }
 
 TEST(Check, PipelineHintsCountStatements) {

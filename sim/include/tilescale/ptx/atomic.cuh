@@ -2,8 +2,8 @@
 // Simulator twin: atomics. atom_ functions return the previous value, red_ functions nothing.
 #pragma once
 
-#include <tilescale/ptx/config.cuh>
 #include <tilescale/numeric/numeric.cuh>
+#include <tilescale/ptx/config.cuh>
 
 TS_SIM_API ts_u64 ts_sim_atom(void* p, ts_u32 bytes, int op, int type, ts_u64 bits, ts_u64 expected,
                               int sem, int scope);
@@ -52,15 +52,15 @@ TS_DEVICE void red(T* p, const void* v, int op, u32 elements = 1) {
 }
 }  // namespace detail
 
-#define TS_SIM_ATOMIC(name, op)                                                \
-  template <Sem kSem, Scope kScope, class T>                                   \
-  TS_DEVICE T atom_##name(T* p, typename detail::Same<T>::type v) {            \
-    return detail::atom<kSem, kScope, T>(p, v, detail::op);                    \
+#define TS_SIM_ATOMIC(name, op)                                     \
+  template <Sem kSem, Scope kScope, class T>                        \
+  TS_DEVICE T atom_##name(T* p, typename detail::Same<T>::type v) { \
+    return detail::atom<kSem, kScope, T>(p, v, detail::op);         \
   }
-#define TS_SIM_REDUCTION(name, op)                                             \
-  template <Sem kSem, Scope kScope, class T>                                   \
-  TS_DEVICE void red_##name(T* p, typename detail::Same<T>::type v) {          \
-    detail::red<kSem, kScope, T>(p, &v, detail::op);                           \
+#define TS_SIM_REDUCTION(name, op)                                    \
+  template <Sem kSem, Scope kScope, class T>                          \
+  TS_DEVICE void red_##name(T* p, typename detail::Same<T>::type v) { \
+    detail::red<kSem, kScope, T>(p, &v, detail::op);                  \
   }
 TS_SIM_ATOMIC(add, kAdd)
 TS_SIM_ATOMIC(min, kMin)
@@ -85,10 +85,10 @@ TS_DEVICE T atom_cas(T* p, typename detail::Same<T>::type expected,
 }
 
 // One instruction, each element its own atomic.
-#define TS_SIM_VECTOR_RED(name, T, N)                                          \
-  template <Sem kSem, Scope kScope>                                            \
-  TS_DEVICE void red_add_##name(T* p, vec<T, N> v) {                           \
-    detail::red<kSem, kScope, T>(p, &v, detail::kAdd, N);                      \
+#define TS_SIM_VECTOR_RED(name, T, N)                     \
+  template <Sem kSem, Scope kScope>                       \
+  TS_DEVICE void red_add_##name(T* p, vec<T, N> v) {      \
+    detail::red<kSem, kScope, T>(p, &v, detail::kAdd, N); \
   }
 TS_SIM_VECTOR_RED(v2_f16, f16, 2)
 TS_SIM_VECTOR_RED(v2_bf16, bf16, 2)

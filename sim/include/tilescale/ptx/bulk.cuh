@@ -17,7 +17,9 @@ TS_DEVICE void bulk_load(void* smem, const void* gmem, u32 bytes, mbar* bar) {
 TS_DEVICE void bulk_store(void* gmem, const void* smem, u32 bytes) {
   ts_sim_bulk_store(gmem, smem, bytes);
 }
-TS_DEVICE void bulk_commit() { ts_sim_bulk_commit(); }
+TS_DEVICE void bulk_commit() {
+  ts_sim_bulk_commit();
+}
 template <int kGroups>
 TS_DEVICE void bulk_wait() {
   ts_sim_bulk_wait(kGroups, 0);

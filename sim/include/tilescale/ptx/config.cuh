@@ -23,8 +23,8 @@ typedef unsigned long ts_usize;
 #define TS_ALIGN(n) __attribute__((aligned(n)))
 
 // One declaration of TS_SMEM; the machine reads all of a module's before the first launch, so that
-// buffers which share planned bytes get common pages and all others get pages of their own. Aligned to
-// its size, so that compilers put no gaps between the declarations in their section.
+// buffers which share planned bytes get common pages and all others get pages of their own. Aligned
+// to its size, so that compilers put no gaps between the declarations in their section.
 struct alignas(64) ts_smem_decl {
   const char* kernel;
   const char* name;
@@ -41,30 +41,31 @@ TS_SIM_API void ts_sim_spin();
 TS_SIM_API void ts_sim_poison(void* p, ts_usize bytes);
 
 #define TS_KERNEL(name, threads, min_blocks) TS_SIM_API void name
-// `list` reads the launch record's arguments, one address each, as `args[i]`. The record is host memory:
-// its reads are not the kernel's, so they are not instrumented.
-#define TS_LAUNCH(name, list)                                                                   \
+// `list` reads the launch record's arguments, one address each, as `args[i]`. The record is host
+// memory: its reads are not the kernel's, so they are not instrumented.
+#define TS_LAUNCH(name, list)                                                                    \
   TS_SIM_API __attribute__((no_sanitize("thread"), noinline)) void name##__launch(void** args) { \
-    (void)args;                                                                                 \
-    name list;                                                                                  \
-  }                                                                                             \
+    (void)args;                                                                                  \
+    name list;                                                                                   \
+  }                                                                                              \
   TS_SIM_SMEM_TABLE(name)
 
 // The module's table of TS_SMEM declarations: the linker names its ends. Weak, since a module may
 // declare none.
 extern ts_smem_decl __start_ts_smem[] __attribute__((visibility("hidden"), weak));
 extern ts_smem_decl __stop_ts_smem[] __attribute__((visibility("hidden"), weak));
-#define TS_SIM_SMEM_TABLE(name)                                                   \
-  TS_SIM_API void name##__smem(ts_smem_decl** first, ts_smem_decl** last) {       \
-    *first = __start_ts_smem;                                                     \
-    *last = __stop_ts_smem;                                                       \
+#define TS_SIM_SMEM_TABLE(name)                                             \
+  TS_SIM_API void name##__smem(ts_smem_decl** first, ts_smem_decl** last) { \
+    *first = __start_ts_smem;                                               \
+    *last = __stop_ts_smem;                                                 \
   }
-#define TS_SMEM(type, name, elements, offset)                                                  \
-  static ts_smem_decl name##_decl __attribute__((section("ts_smem"), used)) = {                \
-      __func__, #name, #type, sizeof(type), alignof(type), (ts_u64)(elements), (offset), 0};   \
+#define TS_SMEM(type, name, elements, offset)                                                \
+  static ts_smem_decl name##_decl __attribute__((section("ts_smem"), used)) = {              \
+      __func__, #name, #type, sizeof(type), alignof(type), (ts_u64)(elements), (offset), 0}; \
   type* const name = (type*)ts_sim_smem(&name##_decl)
 
-// Registers start as NaN of a marked payload (all bits set), so that a missing initialisation shows.
+// Registers start as NaN of a marked payload (all bits set), so that a missing initialisation
+// shows.
 #define TS_LOCAL(type, name, elements) \
   alignas(16) type name[elements];     \
   ts_sim_poison(name, sizeof(name))
@@ -83,7 +84,14 @@ using u64 = ts_u64;
 
 // Who takes part in an ordered access, and how strongly it orders.
 enum class Scope : int { cta = 0, cluster = 1, gpu = 2, sys = 3 };
-enum class Sem : int { weak = 0, relaxed = 1, acquire = 2, release = 3, acq_rel = 4, volatile_ = 5 };
+enum class Sem : int {
+  weak = 0,
+  relaxed = 1,
+  acquire = 2,
+  release = 3,
+  acq_rel = 4,
+  volatile_ = 5
+};
 constexpr Scope cta = Scope::cta, cluster = Scope::cluster, gpu = Scope::gpu, sys = Scope::sys;
 constexpr Sem weak = Sem::weak, relaxed = Sem::relaxed, acquire = Sem::acquire,
               release = Sem::release, acq_rel = Sem::acq_rel, volatile_ = Sem::volatile_;
@@ -139,24 +147,56 @@ inline bool poison<bool>() {
 }
 }  // namespace detail
 
-TS_DEVICE int tid_x() { return ts_sim_id(0); }
-TS_DEVICE int tid_y() { return ts_sim_id(1); }
-TS_DEVICE int tid_z() { return ts_sim_id(2); }
-TS_DEVICE int bid_x() { return ts_sim_id(3); }
-TS_DEVICE int bid_y() { return ts_sim_id(4); }
-TS_DEVICE int bid_z() { return ts_sim_id(5); }
-TS_DEVICE int nctaid_x() { return ts_sim_id(6); }
-TS_DEVICE int nctaid_y() { return ts_sim_id(7); }
-TS_DEVICE int nctaid_z() { return ts_sim_id(8); }
-TS_DEVICE int ntid_x() { return ts_sim_id(9); }
-TS_DEVICE int ntid_y() { return ts_sim_id(10); }
-TS_DEVICE int ntid_z() { return ts_sim_id(11); }
-TS_DEVICE int lane_id() { return ts_sim_id(12); }
-TS_DEVICE int warp_id() { return ts_sim_id(13); }
-TS_DEVICE int thread_rank() { return ts_sim_id(16); }
+TS_DEVICE int tid_x() {
+  return ts_sim_id(0);
+}
+TS_DEVICE int tid_y() {
+  return ts_sim_id(1);
+}
+TS_DEVICE int tid_z() {
+  return ts_sim_id(2);
+}
+TS_DEVICE int bid_x() {
+  return ts_sim_id(3);
+}
+TS_DEVICE int bid_y() {
+  return ts_sim_id(4);
+}
+TS_DEVICE int bid_z() {
+  return ts_sim_id(5);
+}
+TS_DEVICE int nctaid_x() {
+  return ts_sim_id(6);
+}
+TS_DEVICE int nctaid_y() {
+  return ts_sim_id(7);
+}
+TS_DEVICE int nctaid_z() {
+  return ts_sim_id(8);
+}
+TS_DEVICE int ntid_x() {
+  return ts_sim_id(9);
+}
+TS_DEVICE int ntid_y() {
+  return ts_sim_id(10);
+}
+TS_DEVICE int ntid_z() {
+  return ts_sim_id(11);
+}
+TS_DEVICE int lane_id() {
+  return ts_sim_id(12);
+}
+TS_DEVICE int warp_id() {
+  return ts_sim_id(13);
+}
+TS_DEVICE int thread_rank() {
+  return ts_sim_id(16);
+}
 
 // Stands in every loop that waits for other threads: a scheduling point.
-TS_DEVICE void spin() { ts_sim_spin(); }
+TS_DEVICE void spin() {
+  ts_sim_spin();
+}
 
 // The bits of a value as another type of its size.
 template <class To, class From>

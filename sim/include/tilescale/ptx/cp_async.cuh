@@ -23,11 +23,17 @@ TS_DEVICE void cp_async_zfill(void* smem, const void* gmem, bool valid) {
   static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16, "cp.async copies 4, 8 or 16 bytes");
   ts_sim_cp_async(smem, gmem, kBytes, valid ? kBytes : 0);
 }
-TS_DEVICE void cp_async_commit() { ts_sim_cp_async_commit(); }
+TS_DEVICE void cp_async_commit() {
+  ts_sim_cp_async_commit();
+}
 template <int kGroups>
 TS_DEVICE void cp_async_wait() {
   ts_sim_cp_async_wait(kGroups);
 }
-TS_DEVICE void cp_async_wait_all() { ts_sim_cp_async_wait_all(); }
-TS_DEVICE void cp_async_mbar_arrive(mbar* bar) { ts_sim_cp_async_mbar_arrive(bar); }
+TS_DEVICE void cp_async_wait_all() {
+  ts_sim_cp_async_wait_all();
+}
+TS_DEVICE void cp_async_mbar_arrive(mbar* bar) {
+  ts_sim_cp_async_mbar_arrive(bar);
+}
 }  // namespace ts::ptx

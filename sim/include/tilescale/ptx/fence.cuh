@@ -10,10 +10,16 @@ TS_SIM_API void ts_sim_fence_mbarrier_init();
 
 namespace ts::ptx {
 using ts::Scope;
-TS_DEVICE void fence_proxy_async() { ts_sim_fence_proxy_async(); }
+TS_DEVICE void fence_proxy_async() {
+  ts_sim_fence_proxy_async();
+}
 // Narrower than fence_proxy_async on the device; here the same, which orders more.
-TS_DEVICE void fence_proxy_async_shared() { ts_sim_fence_proxy_async(); }
-TS_DEVICE void fence_mbarrier_init() { ts_sim_fence_mbarrier_init(); }
+TS_DEVICE void fence_proxy_async_shared() {
+  ts_sim_fence_proxy_async();
+}
+TS_DEVICE void fence_mbarrier_init() {
+  ts_sim_fence_mbarrier_init();
+}
 template <Scope kScope>
 TS_DEVICE void fence_acq_rel() {
   ts_sim_fence((int)kScope, 0);

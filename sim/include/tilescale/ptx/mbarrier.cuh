@@ -20,13 +20,25 @@ TS_SIM_API bool ts_sim_mbar_test(ts::mbar* bar, ts_u32 parity);
 
 namespace ts::ptx {
 using ts::mbar;
-TS_DEVICE void mbar_init(mbar* bar, u32 count) { ts_sim_mbar_init(bar, count); }
-TS_DEVICE void mbar_inval(mbar* bar) { ts_sim_mbar_inval(bar); }
-TS_DEVICE void mbar_arrive(mbar* bar) { ts_sim_mbar_arrive(bar); }
-TS_DEVICE void mbar_expect_tx(mbar* bar, u32 bytes) { ts_sim_mbar_expect_tx(bar, bytes); }
+TS_DEVICE void mbar_init(mbar* bar, u32 count) {
+  ts_sim_mbar_init(bar, count);
+}
+TS_DEVICE void mbar_inval(mbar* bar) {
+  ts_sim_mbar_inval(bar);
+}
+TS_DEVICE void mbar_arrive(mbar* bar) {
+  ts_sim_mbar_arrive(bar);
+}
+TS_DEVICE void mbar_expect_tx(mbar* bar, u32 bytes) {
+  ts_sim_mbar_expect_tx(bar, bytes);
+}
 TS_DEVICE void mbar_arrive_expect_tx(mbar* bar, u32 bytes) {
   ts_sim_mbar_arrive_expect_tx(bar, bytes);
 }
-TS_DEVICE void mbar_wait(mbar* bar, u32 parity) { ts_sim_mbar_wait(bar, parity); }
-TS_DEVICE bool mbar_test(mbar* bar, u32 parity) { return ts_sim_mbar_test(bar, parity); }
+TS_DEVICE void mbar_wait(mbar* bar, u32 parity) {
+  ts_sim_mbar_wait(bar, parity);
+}
+TS_DEVICE bool mbar_test(mbar* bar, u32 parity) {
+  return ts_sim_mbar_test(bar, parity);
+}
 }  // namespace ts::ptx

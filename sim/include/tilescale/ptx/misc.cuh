@@ -19,10 +19,18 @@ TS_DEVICE void device_assert(bool condition, const char* message) {
   if (!condition) ts_sim_trap(message);
 }
 namespace ptx {
-TS_DEVICE void nanosleep(u32 ns) { ts_sim_nanosleep(ns); }
-TS_DEVICE u64 globaltimer() { return ts_sim_globaltimer(); }
-TS_DEVICE u64 clock() { return ts_sim_clock(); }
-TS_DEVICE void trap() { ts_sim_trap(nullptr); }
+TS_DEVICE void nanosleep(u32 ns) {
+  ts_sim_nanosleep(ns);
+}
+TS_DEVICE u64 globaltimer() {
+  return ts_sim_globaltimer();
+}
+TS_DEVICE u64 clock() {
+  return ts_sim_clock();
+}
+TS_DEVICE void trap() {
+  ts_sim_trap(nullptr);
+}
 // Register allocation is not simulated.
 template <int kRegisters>
 TS_DEVICE void setmaxnreg_inc() {}

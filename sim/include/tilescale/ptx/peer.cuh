@@ -7,8 +7,12 @@
 TS_SIM_API void* ts_sim_peer(const void* p, int rank);
 
 namespace ts {
-TS_DEVICE int rank() { return ts_sim_id(14); }
-TS_DEVICE int num_ranks() { return ts_sim_id(15); }
+TS_DEVICE int rank() {
+  return ts_sim_id(14);
+}
+TS_DEVICE int num_ranks() {
+  return ts_sim_id(15);
+}
 // The same place of the symmetric heap on another rank.
 template <class T>
 TS_DEVICE T* peer(T* p, int rank) {
