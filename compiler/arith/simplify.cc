@@ -3,6 +3,7 @@
 #include "compiler/arith/analyzer_impl.h"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 namespace tilescale::arith {
@@ -258,24 +259,36 @@ Expr Analyzer::Impl::RewriteMinMax(OpCode op, const Expr& a, const Expr& b) {
   return MakeOp(op, {a, b}, a.dtype());
 }
 
-// (hi + lo) ^ y is (hi ^ y) + lo where hi and y are multiples of a power of two above lo ≥ 0: what
-// a swizzle leaves of a run of elements.
+// (high + mid + low) ^ y is high + (mid ^ y) + low where y and mid lie between two powers of two, low
+// below and high above them: of a swizzled address only the swizzled digits stay inside the XOR, and
+// the rest can be moved into bases and immediate offsets.
 Expr Analyzer::Impl::RewriteXor(const Expr& a, const Expr& b, DataType t) {
   for (int side = 0; side < 2; ++side) {
     const Expr &x = side == 0 ? a : b, &y = side == 0 ? b : a;
     Congruence m = ModuloOf(y);
     int64_t unit = m.remainder == 0 ? m.divisor : std::gcd(m.divisor, m.remainder);
     unit = unit == 0 ? int64_t(1) << 40 : unit & -unit;
-    if (unit <= 1) continue;
-    LinearForm f = ToLinear(x), high, low;
-    for (const auto& [atom, k] : f.terms) AddTerm(k % unit == 0 ? &high : &low, atom, k);
+    Interval reach = BoundsOf(ToLinear(y));
+    if (reach.lo < 0 || reach.hi >= int64_t(1) << 40) continue;
+    auto top = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(reach.hi) + 1));
+    LinearForm f = ToLinear(x), high, mid, low;
+    for (const auto& [atom, k] : f.terms) {
+      AddTerm(k % top == 0 ? &high : k % unit == 0 ? &mid : &low, atom, k);
+    }
     low.constant = FloorModInt(f.constant, unit);
-    high.constant = f.constant - low.constant;
-    if (low.terms.empty() && low.constant == 0) continue;
-    Interval range = BoundsOf(low);
-    if (range.lo < 0 || range.hi >= unit) continue;
+    mid.constant = FloorModInt(f.constant, top) - low.constant;
+    high.constant = f.constant - mid.constant - low.constant;
+    Interval below = BoundsOf(low);
+    if (below.lo < 0 || below.hi >= unit) continue;
+    Interval within = BoundsOf(mid);
+    if (within.lo < 0 || within.hi >= top) {
+      AddForm(&mid, high, 1);
+      high = LinearForm();
+    }
     LinearForm out;
-    AddTerm(&out, MakeOp(OpCode::kBitXor, {Build(high, t), y}, t), 1);
+    bool zero = mid.terms.empty() && mid.constant == 0;
+    AddForm(&out, ToLinear(zero ? y : MakeOp(OpCode::kBitXor, {Build(mid, t), y}, t)), 1);
+    AddForm(&out, high, 1);
     AddForm(&out, low, 1);
     return Build(out, t);
   }
