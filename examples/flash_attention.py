@@ -47,16 +47,14 @@ def flash_attention(
                 T.copy(K[bz, k * block_N : (k + 1) * block_N, by, :], K_shared)
                 T.clear(scores)
                 T.gemm(Q_shared, K_shared, scores, transpose_B=True, policy=T.GemmWarpPolicy.FullRow)
-                if causal:
-                    if (k + 1) * block_N > bx * block_M + past + 1:
-                        for i, j in T.Parallel(block_M, block_N):
-                            hidden = k * block_N + j > bx * block_M + past + i
-                            scores[i, j] = T.if_then_else(hidden, -T.infinity("float32"), scores[i, j])
-                elif seq_kv % block_N:
-                    if (k + 1) * block_N > seq_kv:
-                        for i, j in T.Parallel(block_M, block_N):
-                            hidden = k * block_N + j >= seq_kv
-                            scores[i, j] = T.if_then_else(hidden, -T.infinity("float32"), scores[i, j])
+                if causal and (k + 1) * block_N > bx * block_M + past + 1:
+                    for i, j in T.Parallel(block_M, block_N):
+                        hidden = k * block_N + j > bx * block_M + past + i
+                        scores[i, j] = T.if_then_else(hidden, -T.infinity("float32"), scores[i, j])
+                if not causal and seq_kv % block_N and (k + 1) * block_N > seq_kv:
+                    for i, j in T.Parallel(block_M, block_N):
+                        hidden = k * block_N + j >= seq_kv
+                        scores[i, j] = T.if_then_else(hidden, -T.infinity("float32"), scores[i, j])
                 T.copy(row_max, row_max_before)
                 T.reduce_max(scores, row_max, dim=1, clear=False)
                 for i in T.Parallel(block_M):
