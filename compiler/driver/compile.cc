@@ -2,6 +2,7 @@
 #include "compiler/driver/compile.h"
 
 #include "compiler/codegen/codegen.h"
+#include "compiler/ir/builder.h"
 #include "compiler/ir/text.h"
 #include "compiler/passes/passes.h"
 #include "support/diagnostics.h"
@@ -70,11 +71,24 @@ void AddVariant(const ir::Func& f, const target::Target& target, int relaxed,
                                });
   passes::PlanHost(lowered, ctx, artifact);
   runtime::Variant& v = artifact->variants.back();
-  v.source = codegen::EmitCuda(lowered, target);
+  v.source = EmitText(lowered, target);
   v.explain = ExplainText(ctx);
 }
 
 }  // namespace
+
+ir::Func WithOptions(const ir::Func& f, const ffi::Map<ffi::String, ffi::Any>& options) {
+  auto set =
+      f->options.defined() ? ir::CopyNode(f->options.get()) : ffi::make_object<ir::OptionsObj>();
+  for (const auto& [key, value] : options) ir::SetOption(set.get(), std::string(key), value);
+  auto out = ir::CopyNode(f.get());
+  out->options = ir::Options(set);
+  return ir::Func(out);
+}
+
+std::string EmitText(const ir::Func& f, const target::Target& target) {
+  return codegen::EmitCuda(f, target);
+}
 
 runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index,
                           std::vector<PassTime>* times) {

@@ -6,6 +6,8 @@
 #include "compiler/target/target.h"
 #include "runtime/artifact.h"
 
+#include <tvm/ffi/container/map.h>
+
 #include <string>
 #include <vector>
 
@@ -22,5 +24,11 @@ struct PassTime {
 // name it.
 runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index = 0,
                           std::vector<PassTime>* times = nullptr);
+
+// `f` with pass configs set: "tl.disable_shared_reuse" -> true (language.md §8.5).
+ir::Func WithOptions(const ir::Func& f, const ffi::Map<ffi::String, ffi::Any>& options);
+
+// The CUDA text of a program behind the last pass.
+std::string EmitText(const ir::Func& f, const target::Target& target);
 
 }  // namespace tilescale::driver

@@ -1,26 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The compiler as Python sees it: `tilescale.driver.*`.
 #include "compiler/driver/compile.h"
-#include "compiler/ir/builder.h"
 #include "compiler/ir/text.h"
 #include "compiler/passes/passes.h"
 #include "support/ffi_boundary.h"
 
-#include <tvm/ffi/container/map.h>
 #include <tvm/ffi/reflection/registry.h>
 
 namespace tilescale::driver {
 
 namespace {
-
-ir::Func WithOptions(const ir::Func& f, const ffi::Map<ffi::String, ffi::Any>& options) {
-  auto opts =
-      f->options.defined() ? ir::CopyNode(f->options.get()) : ffi::make_object<ir::OptionsObj>();
-  for (const auto& [key, value] : options) ir::SetOption(opts.get(), std::string(key), value);
-  auto out = ir::CopyNode(f.get());
-  out->options = ir::Options(opts);
-  return ir::Func(out);
-}
 
 // The bytes of the artifact whose variant `index` has its text.
 ffi::Bytes CompileToBytes(ir::Func f, ffi::String target, ffi::Map<ffi::String, ffi::Any> options,

@@ -6,6 +6,8 @@
 #include "support/diagnostics.h"
 
 #include <chrono>
+#include <string_view>
+#include <utility>
 
 namespace tilescale {
 
@@ -50,6 +52,21 @@ size_t IndexOf(const std::string& name) {
   ir::Raise("ValueError", "no pass is named `", name, "`; the passes are ", known);
 }
 
+// What a pass guarantees beyond its stage, from then on.
+constexpr std::pair<std::string_view, void (*)(const Func&)> kGuarantees[] = {
+    {"apply-schedule", ir::VerifyScheduleApplied}, {"lower-tile-ops", ir::VerifyLowered},
+    {"place-memory", ir::VerifyPlaced},            {"insert-sync", ir::VerifyNoTokens},
+    {"optimise", ir::VerifyTruncOnly},
+};
+
+// The stage's spec, and the guarantees of all passes up to `index`.
+void VerifyAfter(const Func& f, size_t index) {
+  ir::Verify(f);
+  for (const auto& [pass, verify] : kGuarantees) {
+    if (IndexOf(std::string(pass)) <= index) verify(f);
+  }
+}
+
 }  // namespace
 
 Func RunPasses(Func f, PassContext& ctx, const std::string& first, const std::string& last,
@@ -72,7 +89,7 @@ Func RunPasses(Func f, PassContext& ctx, const std::string& first, const std::st
     }
     auto us = std::chrono::duration_cast<std::chrono::microseconds>(
         std::chrono::steady_clock::now() - start);
-    if (ctx.verify) ir::Verify(f);
+    if (ctx.verify) VerifyAfter(f, i);
     if (observe) observe(pass, f, us.count());
   }
   return f;
