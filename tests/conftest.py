@@ -2,7 +2,7 @@
 """One pytest session runs everything: Python tests, C++ unit tests and golden files.
 
 `tests/unit/<folder>/*_test.cc` become items through the built executable `unit_<folder>`, one item
-for each GoogleTest suite; `tests/golden/**/*.ir` become one item for each case.
+for each GoogleTest suite; those of `tests/golden/{passes,ops}` one item for each case.
 """
 
 import ctypes
@@ -58,7 +58,9 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collect_file(file_path, parent):
-    if file_path.suffix == ".ir" and ROOT / "tests" / "golden" in file_path.parents:
+    golden = ROOT / "tests" / "golden"
+    # The files of stages/ are whole texts, which tests/golden/test_stages.py compares.
+    if file_path.suffix == ".ir" and golden in file_path.parents and golden / "stages" not in file_path.parents:
         return GoldenFile.from_parent(parent, path=file_path)
     if file_path.name.endswith("_test.cc") and ROOT / "tests" / "unit" in file_path.parents:
         return UnitFile.from_parent(parent, path=file_path)

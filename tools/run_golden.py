@@ -11,6 +11,8 @@ pytest collects these files (tests/conftest.py); `./dev test golden --update-gol
 """
 
 import difflib
+import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -23,6 +25,14 @@ NAME = re.compile(r"^// CASE: *(\S+)", re.M)
 RUN = re.compile(r"^// RUN: (.*)$", re.M)
 COMMENT = re.compile(r"^//.*\n", re.M)
 TIMEOUT_S = 60
+
+
+def environment() -> dict[str, str]:
+    """The process's, and where the solver is: tilescale-opt asks no Python for it."""
+    spec = importlib.util.find_spec("z3")
+    places = (spec.submodule_search_locations if spec else None) or []
+    found = [str(library) for place in places if (library := Path(place) / "lib" / "libz3.so").exists()]
+    return {**os.environ, "TILESCALE_Z3": found[0]} if found else dict(os.environ)
 
 
 class GoldenError(Exception):
@@ -52,6 +62,7 @@ class Case:
             text=True,
             timeout=TIMEOUT_S,
             cwd=root,
+            env=environment(),
         )
         wants_error = self.kind == "EXPECT-ERROR"
         if (done.returncode != 0) != wants_error:

@@ -161,6 +161,7 @@ Stmt Parser::TileStmt(const OpSyntax& syntax) {
     op->args.push_back(args[i] ? *args[i] : Fallback(syntax.params[i], at));
   }
   if (Accept("via")) op->lowering = DottedName("a lowering");
+  if (Accept("layout")) op->layout = String("a layout");
   return TileOp(std::move(op));
 }
 

@@ -84,6 +84,7 @@ void Printer::PrintTileOp(const TileOpObj* op) {
     out_ += std::string(" ") + param.name + "=" + value;
   }
   if (!op->lowering.empty()) out_ += " via " + WordOrQuotedName(View(op->lowering));
+  PrintLayout(op->layout, false);
 }
 
 }  // namespace tilescale::ir::text
