@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A driver without a GPU: prints what it is asked, so that the calls of runtime/cuda can be tested on any machine.
+// With STUB_QUIET its launches do nothing at all: benchmarks/launch.py times the calls above it.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,9 @@ int cuFuncSetAttribute(void* function, int attribute, int value) {
   return printf("attribute %d = %d\n", attribute, value), 0;
 }
 static int launched(const char* call, const unsigned* grid, const unsigned* block, unsigned shared, void** args) {
+  static int quiet = -1;
+  if (quiet < 0) quiet = option("STUB_QUIET", 0);
+  if (quiet) return 0;
   printf("%s grid %u,%u,%u block %u,%u,%u shared %u args %p %d in context %p\n", call, grid[0], grid[1], grid[2],
          block[0], block[1], block[2], shared, *(void**)args[0], *(int*)args[1], current);
   return option("STUB_LAUNCH", 0);
