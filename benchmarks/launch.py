@@ -197,7 +197,8 @@ def report(times: dict[str, list[float]], real: bool) -> bool:
         text = f"{name:10} {value:7.3f} us, median {measure.median(times[name]) / 1e3:7.3f}"
         if name in bars:
             met = measure.verdict(value, bars[name], at_most=True)
-            text += f"; {value - least['bare']:.3f} above the driver's launch, bar {bars[name] - least['bare']:.1f}: {met}"
+            above, bar = value - least["bare"], bars[name] - least["bare"]
+            text += f"; {above:.3f} above the driver's launch, bar {bar:.1f}: {met}"
             fine &= met == "ok"
         print(text)
     if real:
