@@ -6,6 +6,7 @@
 #include "compiler/ir/text.h"
 #include "support/knobs.h"
 
+#include <algorithm>
 #include <dlfcn.h>
 #include <unordered_map>
 
@@ -293,6 +294,27 @@ class Query {
   std::vector<std::pair<std::string, Ast>> names_;
 };
 
+bool Mentions(const Expr& e, const NodeObj* node) {
+  bool found = false;
+  Walk(e, [&](const NodeObj* n) {
+    found = found || n == node;
+    return !found;
+  });
+  return found;
+}
+
+// The address of a buffer that `cond` asks about and no fact speaks of: it can be anything, so the
+// solver has nothing to find. Every kernel asks for alignment; most need the solver for no more.
+bool AsksOfUnknownAddress(const Expr& cond, const std::vector<Expr>& facts) {
+  const BufferObj* asked = nullptr;
+  Walk(cond, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kAddr) asked = static_cast<const AddrObj*>(n)->region->buffer.get();
+    return asked == nullptr;
+  });
+  return asked != nullptr && std::none_of(facts.begin(), facts.end(),
+                                          [&](const Expr& f) { return Mentions(f, asked); });
+}
+
 }  // namespace
 
 void SetSolverLibrary(std::string path) {
@@ -300,6 +322,7 @@ void SetSolverLibrary(std::string path) {
 }
 
 bool Analyzer::Impl::ProveBySolver(const Expr& cond) {
+  if (AsksOfUnknownAddress(cond, conditions)) return false;
   const Z3& z = Library();
   if (!z.ok) return false;
   std::string key = Print(cond);

@@ -4,11 +4,14 @@
 #include "compiler/codegen/codegen.h"
 #include "compiler/ir/builder.h"
 #include "compiler/ir/text.h"
+#include "compiler/ir/visit.h"
 #include "compiler/passes/passes.h"
 #include "support/diagnostics.h"
 #include "support/files.h"
 #include "support/hash.h"
 #include "support/knobs.h"
+
+#include <chrono>
 
 namespace tilescale::driver {
 
@@ -56,9 +59,36 @@ ir::Func WithKnobs(const ir::Func& f) {
   return ir::Func(out);
 }
 
+int64_t CountNodes(const ir::Func& f) {
+  int64_t count = 0;
+  ir::Walk(f.get(), [&](const ir::NodeObj*) { return ++count > 0; });
+  return count;
+}
+
+// Collects times, if there is a place for them.
+class Times {
+ public:
+  explicit Times(std::vector<PassTime>* out) : out_(out) {}
+  void Add(const char* what, const ir::Func& after, int64_t us) {
+    if (out_ != nullptr) out_->push_back({what, us, CountNodes(after)});
+  }
+  // What runs outside of the pipeline.
+  template <class F>
+  void Measure(const char* what, const ir::Func& f, F&& run) {
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    const auto elapsed = std::chrono::steady_clock::now() - start;
+    Add(what, f, std::chrono::duration_cast<std::chrono::microseconds>(elapsed).count());
+  }
+
+ private:
+  std::vector<PassTime>* out_;
+};
+
 // Lowers one variant; its launch program and text are appended to `artifact`.
 void AddVariant(const ir::Func& f, const target::Target& target, int relaxed,
-                runtime::Artifact* artifact, std::vector<PassTime>* times) {
+                runtime::Artifact* artifact, std::vector<PassTime>* out) {
+  Times times(out);
   PassContext ctx;
   ctx.target = target;
   ctx.variant = relaxed;
@@ -66,12 +96,12 @@ void AddVariant(const ir::Func& f, const target::Target& target, int relaxed,
   ReplayScope replay([&](const std::string& message) { return WriteReplay(f, target, message); });
   ir::Func lowered = RunPasses(WithKnobs(f), ctx, "", "",
                                [&](const PassInfo& pass, const ir::Func& after, int64_t us) {
-                                 if (times != nullptr) times->push_back({pass.name, us});
+                                 times.Add(pass.name, after, us);
                                  if (!knobs::Dump().empty()) DumpPass(after, pass);
                                });
-  passes::PlanHost(lowered, ctx, artifact);
+  times.Measure("plan-host", lowered, [&] { passes::PlanHost(lowered, ctx, artifact); });
   runtime::Variant& v = artifact->variants.back();
-  v.source = EmitText(lowered, target);
+  times.Measure("emit", lowered, [&] { v.source = EmitText(lowered, target); });
   v.explain = ExplainText(ctx);
 }
 

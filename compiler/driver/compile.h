@@ -16,12 +16,13 @@ namespace tilescale::driver {
 struct PassTime {
   std::string pass;
   int64_t microseconds;
+  int64_t nodes;  // of the program after it
 };
 
 // The artifact with variant `index` in text. Index 0 relies on launch facts; if it states any, the
 // artifact has a second, empty variant that relies on none: the launcher asks for it (index 1) on
-// first need. `times`, if given, gets one entry a pass. Internal errors write a replay file and
-// name it.
+// first need. `times`, if given, gets one entry a pass, and one each for the launch record and the
+// text. Internal errors write a replay file and name it.
 runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index = 0,
                           std::vector<PassTime>* times = nullptr);
 

@@ -19,14 +19,14 @@ ffi::Bytes CompileToBytes(ir::Func f, ffi::String target, ffi::Map<ffi::String, 
   return ffi::Bytes(artifact.Serialize());
 }
 
-// [[pass, microseconds], …] of one compilation.
+// [[pass, microseconds, nodes], …] of one compilation.
 ffi::Array<ffi::Any> CompileTimes(ir::Func f, ffi::String target,
                                   ffi::Map<ffi::String, ffi::Any> options) {
   std::vector<PassTime> times;
   Compile(WithOptions(f, options), target::ParseTarget(ir::Str(target)), 0, &times);
   ffi::Array<ffi::Any> out;
   for (const PassTime& t : times)
-    out.push_back(ffi::Array<ffi::Any>{ffi::String(t.pass), t.microseconds});
+    out.push_back(ffi::Array<ffi::Any>{ffi::String(t.pass), t.microseconds, t.nodes});
   return out;
 }
 
