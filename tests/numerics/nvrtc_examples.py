@@ -31,6 +31,7 @@ PROGRAMS = {
     "layer_norm": [("layer_norm", (4096, 1000), {}), ("weight_gradients", (4096, 1000), {})],
     "rms_norm": [("rms_norm", (4096, 8192), {"threads": 512}), ("rms_norm", (77, 301), {"threads": 96})],
     "softmax": [("softmax", (4096, 8192), {"block_M": 1}), ("softmax", (77, 301), {"threads": 96})],
+    "tile_copy": [("tile_copy", (4096, 8192), {}), ("tile_copy", (77, 301), {"threads": 96})],
 }
 
 
