@@ -9,7 +9,7 @@ import torch
 from common import check, normal, poisoned, relative_error
 
 
-@tilelang.jit
+@tilelang.jit(pass_configs={tilelang.PassConfigKey.TL_ENABLE_FAST_MATH: True})
 def flash_attention(
     batch, heads, seq_q, seq_kv, dim, causal=False, block_M=64, block_N=64, num_stages=2, threads=128, dtype="float16"
 ):
@@ -59,14 +59,14 @@ def flash_attention(
                 T.reduce_max(scores, row_max, dim=1, clear=False)
                 for i in T.Parallel(block_M):
                     rescale[i] = T.exp2((row_max_before[i] - row_max[i]) * scale)
+                for i, j in T.Parallel(block_M, dim):
+                    out[i, j] = out[i, j] * rescale[i]
                 for i, j in T.Parallel(block_M, block_N):
                     scores[i, j] = T.exp2(scores[i, j] * scale - row_max[i] * scale)
                 T.reduce_sum(scores, block_sum, dim=1)
                 for i in T.Parallel(block_M):
                     row_sum[i] = row_sum[i] * rescale[i] + block_sum[i]
                 T.copy(scores, weights)
-                for i, j in T.Parallel(block_M, dim):
-                    out[i, j] = out[i, j] * rescale[i]
                 T.copy(V[bz, k * block_N : (k + 1) * block_N, by, :], V_shared)
                 T.gemm(weights, V_shared, out, policy=T.GemmWarpPolicy.FullRow)
             for i, j in T.Parallel(block_M, dim):

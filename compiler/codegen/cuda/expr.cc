@@ -3,6 +3,7 @@
 // text must not need C++'s precedence table for mixed bit operations.
 #include "compiler/codegen/cuda/printer.h"
 #include "compiler/ir/build.h"
+#include "compiler/ir/visit.h"
 #include "support/diagnostics.h"
 
 #include <cmath>
@@ -211,10 +212,35 @@ std::string Printer::Element(const ir::Buffer& b, const ir::Expr& index) {
   return Pointer(b) + "[" + Expr(index) + "]";
 }
 
+// pointer + index. What is constant once loops are unrolled is added last, to a pointer of its own:
+// then one register serves many accesses, which differ in the constant offset of their instruction.
+// As part of one integer sum, the device compiler adds it to the base of the array instead.
+std::string Printer::Offset(const std::string& pointer, const ir::Expr& index) {
+  ir::Expr varying, fixed;
+  auto collect = [&](auto&& self, const ir::Expr& e) -> void {
+    const auto* op = e.as<ir::OpObj>();
+    if (op != nullptr && op->op() == OpCode::kAdd) {
+      self(self, op->args[0]);
+      self(self, op->args[1]);
+      return;
+    }
+    bool unrolled = true;
+    ir::Walk(e, [&](const ir::NodeObj* n) {
+      bool known = n->kind == ir::NodeKind::kConst || n->kind == ir::NodeKind::kOp;
+      unrolled = unrolled && (known || unrolled_.count(n) != 0);
+      return unrolled;
+    });
+    ir::Expr& sum = unrolled ? fixed : varying;
+    sum = sum.defined() ? ir::MakeOp(OpCode::kAdd, {sum, e}, e.dtype()) : e;
+  };
+  collect(collect, index);
+  if (!varying.defined() || !fixed.defined()) return pointer + " + " + Paren(Expr(index));
+  return pointer + " + " + Paren(Expr(varying)) + " + " + Paren(Expr(fixed));
+}
+
 std::string Printer::VectorPlace(const ir::Buffer& b, const ir::Expr& index, DataType t,
                                  bool write) {
-  std::string at =
-      ir::IsConst(index, 0) ? Pointer(b) : "(" + Pointer(b) + " + " + Paren(Expr(index)) + ")";
+  std::string at = ir::IsConst(index, 0) ? Pointer(b) : "(" + Offset(Pointer(b), index) + ")";
   return std::string("*(") + (write ? "" : "const ") + TypeName(t) + "*)" + at;
 }
 
@@ -235,7 +261,7 @@ std::string Printer::Addr(const ir::RegionObj* region) {
   if (b->space() == ir::Space::kVar) return "&" + ArrayName(b);
   std::string at = region->begin.empty() || ir::IsConst(region->begin[0], 0)
                        ? Pointer(b)
-                       : Pointer(b) + " + " + Paren(Expr(region->begin[0]));
+                       : Offset(Pointer(b), region->begin[0]);
   if (region->peer.defined()) {
     headers_.insert("ptx/peer.cuh");
     return "ts::peer(" + at + ", " + Expr(region->peer) + ")";

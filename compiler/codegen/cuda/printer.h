@@ -34,6 +34,7 @@ class Printer {
   std::string Addr(const ir::RegionObj* region);
   std::string Pointer(const ir::Buffer& b);  // the array, cast if b's dtype is not the declared one
   std::string Element(const ir::Buffer& b, const ir::Expr& index);
+  std::string Offset(const std::string& pointer, const ir::Expr& index);
   std::string VectorPlace(const ir::Buffer& b, const ir::Expr& index, ir::DataType t, bool write);
 
   // stmt.cc
@@ -58,6 +59,7 @@ class Printer {
   std::unordered_map<const ir::NodeObj*, std::string> names_;         // Var, Storage
   std::unordered_map<const ir::StorageObj*, ir::DataType> declared_;  // element type of the C array
   std::set<const ir::StorageObj*> read_only_;
+  std::set<const ir::NodeObj*> unrolled_;  // variables of the enclosing fully unrolled loops
   const ir::SpanObj* last_span_ = nullptr;
 };
 

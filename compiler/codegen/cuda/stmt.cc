@@ -75,6 +75,7 @@ void Printer::For(const ir::ForObj* s) {
   auto unit = s->step.defined() ? ir::AsInt(s->step) : std::optional<int64_t>(1);
   if (s->loop() == ir::ForKind::kUnroll) {
     Put(s->factor > 0 ? "#pragma unroll " + std::to_string(s->factor) : "#pragma unroll");
+    if (s->factor == 0) unrolled_.insert(s->var.get());
   } else if (ir::AsInt(s->extent).value_or(0) > 4) {
     Put("#pragma unroll 1");
   }

@@ -45,13 +45,19 @@ struct Same {
 
 // PTX "Special Registers". Any thread; pure.
 TS_DEVICE int tid_x() {
-  return threadIdx.x;
+  const int r = threadIdx.x;
+  __builtin_assume(r >= 0 && r < 1024);
+  return r;
 }
 TS_DEVICE int tid_y() {
-  return threadIdx.y;
+  const int r = threadIdx.y;
+  __builtin_assume(r >= 0 && r < 1024);
+  return r;
 }
 TS_DEVICE int tid_z() {
-  return threadIdx.z;
+  const int r = threadIdx.z;
+  __builtin_assume(r >= 0 && r < 1024);
+  return r;
 }
 TS_DEVICE int ntid_x() {
   return blockDim.x;
@@ -63,13 +69,19 @@ TS_DEVICE int ntid_z() {
   return blockDim.z;
 }
 TS_DEVICE int bid_x() {
-  return blockIdx.x;
+  const int r = blockIdx.x;
+  __builtin_assume(r >= 0);
+  return r;
 }
 TS_DEVICE int bid_y() {
-  return blockIdx.y;
+  const int r = blockIdx.y;
+  __builtin_assume(r >= 0);
+  return r;
 }
 TS_DEVICE int bid_z() {
-  return blockIdx.z;
+  const int r = blockIdx.z;
+  __builtin_assume(r >= 0);
+  return r;
 }
 TS_DEVICE int nctaid_x() {
   return gridDim.x;
