@@ -30,7 +30,7 @@ class Launch:
     args: tuple[Any, ...]  # copies from before the call
 
 
-def _copied(args: tuple[Any, ...]) -> tuple[Any, ...]:
+def copied(args: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(x.clone() if hasattr(x, "clone") else copy.copy(x) for x in args)
 
 
@@ -43,7 +43,7 @@ def recorded():
     original = JITKernel.__call__
 
     def record(self, *args, **kwargs):
-        calls.append(Launch(self, _copied(args)))
+        calls.append(Launch(self, copied(args)))
         return original(self, *args, **kwargs)
 
     JITKernel.__call__ = record

@@ -87,7 +87,7 @@ class Times {
 
 // Lowers one variant; its launch program and text are appended to `artifact`.
 void AddVariant(const ir::Func& f, const target::Target& target, int relaxed,
-                runtime::Artifact* artifact, std::vector<PassTime>* out) {
+                runtime::Artifact* artifact, std::vector<PassTime>* out, const Edit& edit) {
   Times times(out);
   PassContext ctx;
   ctx.target = target;
@@ -99,6 +99,7 @@ void AddVariant(const ir::Func& f, const target::Target& target, int relaxed,
                                  times.Add(pass.name, after, us);
                                  if (!knobs::Dump().empty()) DumpPass(after, pass);
                                });
+  if (edit) lowered = edit(lowered);
   times.Measure("plan-host", lowered, [&] { passes::PlanHost(lowered, ctx, artifact); });
   runtime::Variant& v = artifact->variants.back();
   times.Measure("emit", lowered, [&] { v.source = EmitText(lowered, target); });
@@ -121,14 +122,14 @@ std::string EmitText(const ir::Func& f, const target::Target& target) {
 }
 
 runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index,
-                          std::vector<PassTime>* times) {
+                          std::vector<PassTime>* times, const Edit& edit) {
   runtime::Artifact artifact;
   if (index == 0) {
-    AddVariant(f, target, 0, &artifact, times);
+    AddVariant(f, target, 0, &artifact, times, edit);
     // What breaks a fact runs the general text, made on first need.
     if (!artifact.variants[0].facts.empty()) artifact.variants.emplace_back();
   } else {
-    AddVariant(f, target, kGeneral, &artifact, times);
+    AddVariant(f, target, kGeneral, &artifact, times, edit);
     artifact.variants.insert(artifact.variants.begin(), runtime::Variant());
   }
   for (const ffi::String& flag : f->options->compile_flags)

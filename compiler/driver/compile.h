@@ -8,6 +8,7 @@
 
 #include <tvm/ffi/container/map.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,11 @@ struct PassTime {
 // The artifact with variant `index` in text. Index 0 relies on launch facts; if it states any, the
 // artifact has a second, empty variant that relies on none: the launcher asks for it (index 1) on
 // first need. `times`, if given, gets one entry a pass, and one each for the launch record and the
-// text. Internal errors write a replay file and name it.
+// text. Internal errors write a replay file and name it. `edit`, if given, changes the function
+// behind the last pass.
+using Edit = std::function<ir::Func(const ir::Func&)>;
 runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index = 0,
-                          std::vector<PassTime>* times = nullptr);
+                          std::vector<PassTime>* times = nullptr, const Edit& edit = {});
 
 // `f` with pass configs set: "tl.disable_shared_reuse" -> true (language.md §8.5).
 ir::Func WithOptions(const ir::Func& f, const ffi::Map<ffi::String, ffi::Any>& options);

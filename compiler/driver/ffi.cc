@@ -38,11 +38,41 @@ ffi::String LowerToText(ir::Func f, ffi::String target, ffi::Map<ffi::String, ff
   return ir::Print(RunPasses(WithOptions(f, options), ctx, "", std::string(last)));
 }
 
+ir::Func Lowered(const ir::Func& f, std::string_view target,
+                 const ffi::Map<ffi::String, ffi::Any>& options) {
+  PassContext ctx;
+  ctx.target = target::ParseTarget(target);
+  return RunPasses(WithOptions(f, options), ctx);
+}
+
+// [[kind, statement, line], …] of the faults that may be injected.
+ffi::Array<ffi::Any> ListFaults(ir::Func f, ffi::String target,
+                                ffi::Map<ffi::String, ffi::Any> options) {
+  ffi::Array<ffi::Any> out;
+  for (const passes::Fault& fault : passes::Faults(Lowered(f, ir::Str(target), options))) {
+    const int64_t line = fault.span.defined() ? fault.span->line : 0;
+    out.push_back(
+        ffi::Array<ffi::Any>{ffi::String(fault.kind), ffi::String(fault.statement), line});
+  }
+  return out;
+}
+
+// As compile, with one fault injected.
+ffi::Bytes CompileFault(ir::Func f, ffi::String target, ffi::Map<ffi::String, ffi::Any> options,
+                        int64_t fault) {
+  runtime::Artifact artifact = Compile(
+      WithOptions(f, options), target::ParseTarget(ir::Str(target)), 0, nullptr,
+      [&](const ir::Func& lowered) { return passes::InjectFault(lowered, fault); });
+  return ffi::Bytes(artifact.Serialize());
+}
+
 bool RegisterAll() {
   namespace refl = ffi::reflection;
   refl::GlobalDef()
       .def("tilescale.driver.compile", Guarded(&CompileToBytes))
       .def("tilescale.driver.compile_times", Guarded(&CompileTimes))
+      .def("tilescale.driver.faults", Guarded(&ListFaults))
+      .def("tilescale.driver.compile_fault", Guarded(&CompileFault))
       .def("tilescale.driver.lower", Guarded(&LowerToText));
   return true;
 }

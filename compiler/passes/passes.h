@@ -91,6 +91,18 @@ Func AssignResources(Func f, PassContext& ctx);
 // machine. The launch program as data: checks, bindings, grids, workspaces of one variant.
 void PlanHost(const Func& f, PassContext& ctx, runtime::Artifact* artifact);
 
+// One way to make a lowered function wrong: `kind` of the change, the first line of the statement
+// that it changes and its place in the user's program.
+struct Fault {
+  std::string kind;
+  std::string statement;
+  ir::Span span;
+};
+// Not in the pipeline: what the simulator's tests inject behind the last pass. The places in
+// program order, and the function with the fault at one of them.
+std::vector<Fault> Faults(const Func& f);
+Func InjectFault(const Func& f, int64_t index);
+
 }  // namespace passes
 
 // The pipeline as data: pass name ("solve-layouts"), function, stage after it.

@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Seeded faults: does the simulator notice when the compiler, or a program, is wrong?
+
+`./dev mutants` takes every example kernel, asks the compiler for the places of its machine stage where one change makes
+it wrong (compiler/passes/inject_fault.cc), makes each change in turn, and runs the result under the seeds. A fault is
+caught by a report of the simulator, or by a result that differs from the clean kernel's. One that is not caught at any
+seed must be listed in tests/mutants_harmless.toml with the reason why it changes nothing. The clean kernels run under
+the same seeds and must give no report.
+
+The tables in docs/simulator.md between the markers are rewritten; --check fails if they are stale instead.
+
+    ./dev mutants                      all of it
+    ./dev mutants gemm softmax         these programs, without the tables
+    ./dev mutants --seeds 4            fewer seeds
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    import tomli as tomllib
+
+import numpy as np
+import programs
+
+ROOT = Path(__file__).resolve().parents[1]
+HARMLESS = ROOT / "tests" / "mutants_harmless.toml"
+DOCUMENT = ROOT / "docs" / "simulator.md"
+BEGIN, END = "<!-- mutants: begin -->\n", "<!-- mutants: end -->\n"
+SEEDS = 20
+WRONG = "wrong result"
+SHARDS = 2  # pieces of a program that run side by side
+
+
+@dataclass
+class Outcome:
+    """One fault of one program: what each seed said; an empty word where nothing was noticed."""
+
+    program: str
+    launch: int
+    fault: int
+    kind: str
+    statement: str
+    line: int
+    said: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.program, self.kind, self.statement
+
+    @property
+    def caught(self) -> int:
+        return sum(1 for word in self.said if word)
+
+
+# One program in one process
+
+
+def numbers(x: Any) -> np.ndarray:
+    return x.double().cpu().numpy() if hasattr(x, "double") else np.asarray(x, np.float64)
+
+
+class Subject:
+    """One launch of a program, clean or with a fault."""
+
+    def __init__(self, launch: programs.Launch, seeds: int) -> None:
+        from tilescale._ffi import builder, function
+
+        kernel = launch.kernel
+        self.function = function
+        self.launch = launch
+        self.target, self.options = kernel.target.text, kernel.pass_configs
+        func = kernel.prim_func.func
+        self.func = builder.set_outputs(func, kernel.out_idx) if kernel.out_idx else func
+        self.faults = [(str(k), str(s), int(line)) for k, s, line in function("driver.faults")(*self.compiled_by())]
+        self.seeds = range(seeds)
+        clean = function("driver.compile")(*self.compiled_by(), 0)
+        run = self.entry(clean)
+        self.clean = [self.outputs(run, seed) for seed in self.seeds]
+        # Atomics of floating point add in the order of the schedule.
+        self.exact = all(np.array_equal(a, b, equal_nan=True) for r in self.clean for a, b in zip(self.clean[0], r))
+
+    def compiled_by(self) -> tuple[Any, str, dict[str, Any]]:
+        return self.func, self.target, self.options
+
+    def entry(self, artifact: Any) -> Any:
+        def other_variant(index: int) -> Any:
+            raise AssertionError(f"the call breaks a launch fact: variant {index} would run, not the one with the fault")
+
+        return self.function("runtime.executable")(artifact, other_variant).entry()
+
+    def outputs(self, run: Any, seed: int) -> list[np.ndarray]:
+        os.environ["TILESCALE_SIM_SEED"] = str(seed)
+        args = programs.copied(self.launch.args)
+        result = run(*args)
+        tensors = [x for x in args if hasattr(x, "__dlpack__")]
+        results = list(result) if isinstance(result, (list, tuple)) else [result]
+        tensors += [np.from_dlpack(x) for x in results if hasattr(x, "__dlpack__")]
+        return [numbers(x) for x in tensors]
+
+    def same(self, got: list[np.ndarray]) -> bool:
+        for clean, x in zip(self.clean[0], got, strict=True):
+            if self.exact:
+                if not np.array_equal(clean, x, equal_nan=True):
+                    return False
+            elif not np.allclose(clean, x, rtol=0, atol=1e-3 * np.nanmax(np.abs(clean)), equal_nan=True):
+                return False
+        return True
+
+    def judge(self, fault: int) -> list[str]:
+        """What each seed says of a fault."""
+        from tilescale.sim import SimulationError
+
+        run = self.entry(self.function("driver.compile_fault")(*self.compiled_by(), fault))
+        said = []
+        for seed in self.seeds:
+            try:
+                said.append("" if self.same(self.outputs(run, seed)) else WRONG)
+            except SimulationError as error:
+                said.append(type(error).__name__)
+        return said
+
+
+def work(program: str, shard: int, first: int, seeds: int) -> None:
+    """Prints one line of JSON before and after each fault of a shard, so that the parent knows what a process that
+    dies was at."""
+    number = 0
+    for index, launch in enumerate(programs.launches(program)):
+        subject = Subject(launch, seeds)
+        for fault, (kind, statement, line) in enumerate(subject.faults):
+            number += 1
+            if number % SHARDS != shard or number <= first:
+                continue
+            begin = time.monotonic()
+            outcome = Outcome(program, index, fault, kind, statement, line)
+            print(json.dumps([number, vars(outcome)]), flush=True)
+            outcome.said = subject.judge(fault)
+            outcome.seconds = round(time.monotonic() - begin, 2)
+            print(json.dumps([number, vars(outcome)]), flush=True)
+
+
+# All of them
+
+
+def environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        "TILESCALE_TARGET": "sim",
+        "TILESCALE_CACHE": "0",
+        "TILESCALE_VERIFY": "0",
+        "TILESCALE_SIM_HANG_MS": "300",
+        "PYTHONPATH": f"{ROOT / 'python'}:{ROOT / 'tests'}",
+    }
+
+
+def outcomes_of(program: str, shard: int, seeds: int) -> list[Outcome]:
+    """Runs a shard, in a fresh process again after a fault that kills one."""
+    found: list[Outcome] = []
+    first = 0
+    while True:
+        command = [sys.executable, __file__, "--worker", program, str(shard), str(first), "--seeds", str(seeds)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=ROOT)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+        rest = []
+        for number, record in lines:
+            if record["said"]:
+                found.append(Outcome(**record))
+            rest = [] if record["said"] else [(number, record)]
+        if done.returncode == 0:
+            return found
+        if done.returncode > 0 or not rest:  # a Python error, not a signal
+            raise SystemExit(f"{' '.join(command)}\n{done.stdout[-500:]}{done.stderr}")
+        first, record = rest[0]
+        found.append(Outcome(**{**record, "said": [f"killed by signal {-done.returncode}"] * seeds}))
+
+
+def harmless() -> list[dict[str, str]]:
+    return tomllib.loads(HARMLESS.read_text())["harmless"] if HARMLESS.exists() else []
+
+
+def run(names: list[str], seeds: int) -> list[Outcome]:
+    jobs = [(name, shard) for name in names for shard in range(SHARDS)]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        found = [o for part in pool.map(lambda job: outcomes_of(*job, seeds), jobs) for o in part]
+    return sorted(found, key=lambda o: (names.index(o.program), o.launch, o.fault))
+
+
+def excused(outcome: Outcome, entries: list[dict[str, str]]) -> bool:
+    return outcome.key in {(e["program"], e["fault"], e["statement"]) for e in entries}
+
+
+def complaints(found: list[Outcome], names: list[str]) -> list[str]:
+    entries = harmless()
+    errors = []
+    survivors = {o.key for o in found if not o.caught}
+    for o in found:
+        where = f"{o.program}: {o.kind} (fault {o.fault}, line {o.line}): {o.statement}"
+        if any(word.startswith("killed") for word in o.said):
+            errors.append(f"{where}: the simulator was {o.said[0]}")
+        if not o.caught and not excused(o, entries):
+            errors.append(f"{where}: not noticed at any seed")
+    for e in entries:
+        key = (e["program"], e["fault"], e["statement"])
+        if e["program"] in names and key not in survivors:
+            errors.append(f"tests/mutants_harmless.toml lists what is not there or is noticed: {', '.join(key)}")
+    return errors
+
+
+# Tables
+
+
+def table(head: list[str], rows: list[list[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
+
+
+def tables(found: list[Outcome], seeds: int) -> str:
+    names = list(dict.fromkeys(o.program for o in found))
+    rows = []
+    for title, group in [*((n, [o for o in found if o.program == n]) for n in names), ("all", found)]:
+        rows.append([title, *counts(group, seeds)])
+    head = ["program", "faults", "caught at every seed", "at some seed", "harmless"]
+    text = table(head, rows) + "\n"
+    words = sorted({word for o in found for word in o.said if word})
+    rows = []
+    for kind in sorted({o.kind for o in found}):
+        group = [o for o in found if o.kind == kind]
+        seen = [sum(1 for o in group if word in o.said) for word in words]
+        rows.append([kind, *counts(group, seeds), *seen])
+    return text + table([f"fault, {seeds} seeds each", *head[1:], *words], rows)
+
+
+def counts(group: list[Outcome], seeds: int) -> list[int]:
+    every = sum(1 for o in group if o.caught == seeds)
+    none = sum(1 for o in group if not o.caught)
+    return [len(group), every, len(group) - every - none, none]
+
+
+def replaced(document: str, text: str) -> str:
+    head, _, rest = document.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}{text}{END}{tail}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("programs", nargs="*", choices=[[], *programs.PROGRAMS])
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--check", action="store_true", help="fail if the tables are stale, do not write them")
+    parser.add_argument("--verbose", action="store_true", help="print every fault")
+    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        program, shard, first = options.worker
+        work(program, int(shard), int(first), options.seeds)
+        return 0
+    begin = time.monotonic()
+    names = options.programs or list(programs.PROGRAMS)
+    found = run(names, options.seeds)
+    text = tables(found, options.seeds)
+    if options.verbose:
+        for o in found:
+            said = {word or "-": o.said.count(word) for word in o.said}
+            print(f"{o.program} {o.fault} {o.kind} | {o.statement[:110]} | {said} {o.seconds} s")
+    print(text)
+    errors = complaints(found, names)
+    if not options.programs and options.seeds == SEEDS:
+        new = replaced(DOCUMENT.read_text(), text)
+        if options.check and new != DOCUMENT.read_text():
+            errors.append("the tables in docs/simulator.md are stale; ./dev mutants rewrites them")
+        elif not errors:
+            DOCUMENT.write_text(new)
+    print("\n".join(errors))
+    print(f"mutants: {len(found)} faults, {len(errors)} problems, {time.monotonic() - begin:.0f} s")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())
