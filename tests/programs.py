@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The example kernels, as their files call them: what round-trip tests and mutants run over.
 
-    launches("gemm")        # each kernel that examples/gemm.py launched, with the arguments it got
-    python tests/programs.py FOLDER     # the traced text of every program, one file each
+launches("gemm")        # each kernel that examples/gemm.py launched, with the arguments it got
+python tests/programs.py FOLDER     # the traced text of every program, one file each
 """
 
 import contextlib

@@ -45,14 +45,15 @@ ir::Func Lowered(const ir::Func& f, std::string_view target,
   return RunPasses(WithOptions(f, options), ctx);
 }
 
-// [[kind, statement, line], …] of the faults that may be injected.
+// [[kind, statement, file, line], …] of the faults that may be injected.
 ffi::Array<ffi::Any> ListFaults(ir::Func f, ffi::String target,
                                 ffi::Map<ffi::String, ffi::Any> options) {
   ffi::Array<ffi::Any> out;
   for (const passes::Fault& fault : passes::Faults(Lowered(f, ir::Str(target), options))) {
-    const int64_t line = fault.span.defined() ? fault.span->line : 0;
-    out.push_back(
-        ffi::Array<ffi::Any>{ffi::String(fault.kind), ffi::String(fault.statement), line});
+    const bool known = fault.span.defined();
+    out.push_back(ffi::Array<ffi::Any>{ffi::String(fault.kind), ffi::String(fault.statement),
+                                       known ? fault.span->file : ffi::String(),
+                                       known ? fault.span->line : int64_t{0}});
   }
   return out;
 }
@@ -60,9 +61,9 @@ ffi::Array<ffi::Any> ListFaults(ir::Func f, ffi::String target,
 // As compile, with one fault injected.
 ffi::Bytes CompileFault(ir::Func f, ffi::String target, ffi::Map<ffi::String, ffi::Any> options,
                         int64_t fault) {
-  runtime::Artifact artifact = Compile(
-      WithOptions(f, options), target::ParseTarget(ir::Str(target)), 0, nullptr,
-      [&](const ir::Func& lowered) { return passes::InjectFault(lowered, fault); });
+  runtime::Artifact artifact =
+      Compile(WithOptions(f, options), target::ParseTarget(ir::Str(target)), 0, nullptr,
+              [&](const ir::Func& lowered) { return passes::InjectFault(lowered, fault); });
   return ffi::Bytes(artifact.Serialize());
 }
 

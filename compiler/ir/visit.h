@@ -51,12 +51,13 @@ class Mutator {
 #define TS_NODE(name, parent) virtual parent Mutate##name(const name& n);
 #define TS_EXPR_NODES(X) \
   X(Var, Expr) X(Const, Expr) X(Op, Expr) X(Load, Expr) X(Addr, Expr) X(Slot, Expr)
-#define TS_STMT_NODES(X)                                                                     \
-  X(Seq, Stmt)                                                                               \
-  X(Bind, Stmt)                                                                              \
-  X(Alloc, Stmt) X(View, Stmt) X(Store, Stmt) X(For, Stmt) X(Parallel, Stmt) X(While, Stmt)  \
-      X(If, Stmt) X(Jump, Stmt) X(Group, Stmt) X(Call, Stmt) X(TokenOp, Stmt) X(Check, Stmt) \
-          X(TileOp, Stmt) X(Kernel, Stmt)
+#define TS_STMT_NODES(X)                                                                         \
+  X(Seq, Stmt)                                                                                   \
+  X(Bind, Stmt)                                                                                  \
+  X(Alloc, Stmt)                                                                                 \
+  X(View, Stmt) X(Store, Stmt) X(For, Stmt) X(Parallel, Stmt) X(While, Stmt) X(If, Stmt)         \
+      X(Jump, Stmt) X(Group, Stmt) X(Call, Stmt) X(TokenOp, Stmt) X(Check, Stmt) X(TileOp, Stmt) \
+          X(Kernel, Stmt)
   TS_EXPR_NODES(TS_NODE)
   TS_STMT_NODES(TS_NODE)
 #undef TS_NODE

@@ -9,7 +9,7 @@
 #include "compiler/passes/passes.h"
 #include "support/diagnostics.h"
 
-#include <unordered_set>
+#include <algorithm>
 #include <utility>
 
 namespace tilescale::passes {
@@ -33,8 +33,7 @@ Expr Plus(const Expr& e, int64_t n) {
 }
 
 bool IsMemory(const ir::Buffer& b) {
-  return b->space() == Space::kGlobal || b->space() == Space::kShared ||
-         b->space() == Space::kMbar;
+  return b->space() == Space::kGlobal || b->space() == Space::kShared || b->space() == Space::kMbar;
 }
 
 // The comparison that is true at one integer more or one less.
@@ -128,6 +127,24 @@ std::string Narrowed(const std::string& text) {
   return text;
 }
 
+// The conjuncts of a condition.
+void Conjuncts(const Expr& e, std::vector<Expr>* out) {
+  const auto* op = e.as<ir::OpObj>();
+  if (op == nullptr || op->op() != OpCode::kAnd) return out->push_back(e);
+  for (const Expr& arg : op->args) Conjuncts(arg, out);
+}
+
+// Is each conjunct of `weak` one of `strong`?
+bool Implies(const Expr& strong, const Expr& weak) {
+  if (!strong.defined()) return false;
+  std::vector<Expr> have, need;
+  Conjuncts(strong, &have);
+  Conjuncts(weak, &need);
+  return std::all_of(need.begin(), need.end(), [&](const Expr& n) {
+    return std::any_of(have.begin(), have.end(), [&](const Expr& h) { return ir::SameExpr(h, n); });
+  });
+}
+
 // Counts the places in program order; makes the fault at the one that is asked for.
 class Injector : public ir::Mutator {
  public:
@@ -175,7 +192,9 @@ class Injector : public ir::Mutator {
     }
     auto out = ir::CopyNode(s.get());
     out->index = Index(s->buffer, s->index, s->value.dtype().lanes);
+    const Expr outer = std::exchange(guard_, s->guard);
     out->value = MutateExpr(s->value);
+    guard_ = outer;
     out->guard = Guard(s->guard);
     return ir::Store(out);
   }
@@ -183,7 +202,8 @@ class Injector : public ir::Mutator {
   Expr MutateLoad(const ir::Load& e) override {
     auto out = ir::CopyNode(e.get());
     out->index = Index(e->buffer, e->index, e.dtype().lanes);
-    out->guard = Guard(e->guard);
+    // Behind a guard that says the same, that of a load decides nothing.
+    if (e->guard.defined() && !Implies(guard_, e->guard)) out->guard = Guard(e->guard);
     out->other = MutateExpr(e->other);
     return ir::Load(out);
   }
@@ -322,9 +342,9 @@ class Injector : public ir::Mutator {
       case SyncKind::kMbarWait: {
         const Expr phase = call->args[n - 1];
         if (Here("wrong phase")) {
-          Replace(call, n - 1,
-                  ir::MakeOp(OpCode::kBitXor, {phase, ir::MakeConst(1, phase.dtype())},
-                             phase.dtype()));
+          Replace(
+              call, n - 1,
+              ir::MakeOp(OpCode::kBitXor, {phase, ir::MakeConst(1, phase.dtype())}, phase.dtype()));
         }
         return;
       }
@@ -391,6 +411,7 @@ class Injector : public ir::Mutator {
 
   const int64_t wanted_;  // -1: none
   Stmt stmt_;             // the statement that is visited
+  Expr guard_;            // of the store whose value is visited
   bool in_condition_ = false;
   std::vector<int64_t> shared_;  // addresses of the shared buffers so far
 };

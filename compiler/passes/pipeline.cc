@@ -54,8 +54,10 @@ size_t IndexOf(const std::string& name) {
 
 // What a pass guarantees beyond its stage, from then on.
 constexpr std::pair<std::string_view, void (*)(const Func&)> kGuarantees[] = {
-    {"apply-schedule", ir::VerifyScheduleApplied}, {"lower-tile-ops", ir::VerifyLowered},
-    {"place-memory", ir::VerifyPlaced},            {"insert-sync", ir::VerifyNoTokens},
+    {"apply-schedule", ir::VerifyScheduleApplied},
+    {"lower-tile-ops", ir::VerifyLowered},
+    {"place-memory", ir::VerifyPlaced},
+    {"insert-sync", ir::VerifyNoTokens},
     {"optimise", ir::VerifyTruncOnly},
 };
 

@@ -22,10 +22,11 @@ ROOT = Path(__file__).resolve().parents[2]
 STAGES = Path(__file__).resolve().parent / "stages"
 TARGET = "sim sm_90a"
 OPT = Path(os.environ.get("TS_BUILD_DIR") or ROOT / "build" / "dev") / "bin" / "tilescale-opt"
-PASSES = (
-    "ingest normalise check guard-bounds select-ops plan-schedule apply-schedule solve-layouts plan-reductions "
-    "lower-tile-ops partition-and-vectorize place-memory insert-sync optimise assign-resources"
-).split()
+PASSES = [
+    *("ingest", "normalise", "check", "guard-bounds", "select-ops", "plan-schedule", "apply-schedule"),
+    *("solve-layouts", "plan-reductions", "lower-tile-ops"),
+    *("partition-and-vectorize", "place-memory", "insert-sync", "optimise", "assign-resources"),
+]
 
 
 def opt(text: str, *arguments: str) -> str:
