@@ -103,17 +103,19 @@ struct Lowering {
   ir::Done done = ir::Done::kProgram;                            // how its writes complete
 };
 
-// Arrays of the sequential oracle (analysis/evaluate.cc): values of a region as doubles or int64
-// bits.
+// Holds every value of every dtype: 64 bits of mantissa for the 64-bit integers.
+using Real = long double;
+
+// Arrays of the sequential oracle (analysis/evaluate): the values of a region.
 class EvalContext {
  public:
   virtual ~EvalContext() = default;
   virtual std::vector<int64_t> Extents(const ir::Region& r) = 0;
   // Element at begin + offset; out-of-range global elements read as `other` or 0.
-  virtual double Read(const ir::Region& r, const std::vector<int64_t>& offset) = 0;
+  virtual Real Read(const ir::Region& r, const std::vector<int64_t>& offset) = 0;
   // Rounds to the buffer's dtype; out-of-range global elements are skipped.
-  virtual void Write(const ir::Region& r, const std::vector<int64_t>& offset, double value) = 0;
-  virtual double Scalar(const ir::Expr& e) = 0;
+  virtual void Write(const ir::Region& r, const std::vector<int64_t>& offset, Real value) = 0;
+  virtual Real Scalar(const ir::Expr& e) = 0;
 };
 
 struct TileOpDef {

@@ -83,10 +83,10 @@ void Evaluate(const TileOpObj* op, EvalContext* eval) {
     return at;
   };
   ForEachPoint(walked, [&](const std::vector<int64_t>& point) {
-    double x = value.defined() ? eval->Read(value, place(from, point))
-                               : eval->Scalar(ExprArg(op, "value"));
+    Real x = value.defined() ? eval->Read(value, place(from, point))
+                             : eval->Scalar(ExprArg(op, "value"));
     std::vector<int64_t> at = place(to, point);
-    double old = eval->Read(dst, at);
+    Real old = eval->Read(dst, at);
     eval->Write(dst, at,
                 kind == "add"   ? old + x
                 : kind == "max" ? std::fmax(old, x)

@@ -48,7 +48,7 @@ void Evaluate(const TileOpObj* op, EvalContext* eval) {
   int64_t total = 1;
   for (int64_t e : walked) total *= e;
   // All reads before all writes: source and destination may overlap.
-  std::vector<double> values;
+  std::vector<Real> values;
   for (int pass = 0; pass < 2; ++pass) {
     std::fill(point.begin(), point.end(), 0);
     for (int64_t i = 0; i < total; ++i) {

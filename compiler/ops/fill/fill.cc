@@ -34,7 +34,7 @@ Effects EffectsOf(const TileOpObj* op) {
 void Evaluate(const TileOpObj* op, EvalContext* eval) {
   Region r = RegionArg(op, "buffer");
   std::vector<int64_t> n = eval->Extents(r), at(n.size(), 0);
-  double value = eval->Scalar(ExprArg(op, "value"));
+  Real value = eval->Scalar(ExprArg(op, "value"));
   int64_t total = 1;
   for (int64_t e : n) total *= e;
   for (int64_t i = 0; i < total; ++i) {

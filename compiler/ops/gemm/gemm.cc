@@ -145,15 +145,23 @@ void Evaluate(const TileOpObj* op, EvalContext* eval) {
     p[p.size() - 1] = col;
     return p;
   };
+  // A by rows and B by columns, so that both are read once.
+  auto matrix = [&](const Region& r, int64_t rows, int64_t cols, bool swap) {
+    std::vector<Real> out;
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < cols; ++j) {
+        out.push_back(eval->Read(r, swap ? at(r, j, i) : at(r, i, j)));
+      }
+    }
+    return out;
+  };
+  const std::vector<Real> a = matrix(g.a, g.m, g.k, g.transpose_a),
+                          b = matrix(g.b, g.n, g.k, !g.transpose_b);
   bool clear = g.clear.defined() && eval->Scalar(g.clear) != 0;
   for (int64_t i = 0; i < g.m; ++i) {
     for (int64_t j = 0; j < g.n; ++j) {
-      double sum = clear ? 0 : eval->Read(g.c, at(g.c, i, j));
-      for (int64_t k = 0; k < g.k; ++k) {
-        double x = eval->Read(g.a, g.transpose_a ? at(g.a, k, i) : at(g.a, i, k));
-        double y = eval->Read(g.b, g.transpose_b ? at(g.b, j, k) : at(g.b, k, j));
-        sum += x * y;
-      }
+      Real sum = clear ? 0 : eval->Read(g.c, at(g.c, i, j));
+      for (int64_t k = 0; k < g.k; ++k) sum += a[i * g.k + k] * b[j * g.k + k];
       eval->Write(g.c, at(g.c, i, j), sum);
     }
   }

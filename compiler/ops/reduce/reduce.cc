@@ -141,16 +141,18 @@ Effects EffectsOf(const TileOpObj* op) {
   return effects;
 }
 
-// One step of the meaning, on doubles; bits as two's complement.
-double Step(const std::string& type, bool nan, double a, double b) {
+// The bits of an integer in two's complement.
+int64_t Bits(Real x) {
+  return x < 0 ? static_cast<int64_t>(x) : static_cast<int64_t>(static_cast<uint64_t>(x));
+}
+
+// One step of the meaning; bits as two's complement.
+Real Step(const std::string& type, bool nan, Real a, Real b) {
   if (type == "sum" || type == "abssum") return a + b;
-  if (type == "bitand")
-    return static_cast<double>(static_cast<int64_t>(a) & static_cast<int64_t>(b));
-  if (type == "bitor")
-    return static_cast<double>(static_cast<int64_t>(a) | static_cast<int64_t>(b));
-  if (type == "bitxor")
-    return static_cast<double>(static_cast<int64_t>(a) ^ static_cast<int64_t>(b));
-  if (nan && (std::isnan(a) || std::isnan(b))) return std::numeric_limits<double>::quiet_NaN();
+  if (type == "bitand") return static_cast<Real>(Bits(a) & Bits(b));
+  if (type == "bitor") return static_cast<Real>(Bits(a) | Bits(b));
+  if (type == "bitxor") return static_cast<Real>(Bits(a) ^ Bits(b));
+  if (nan && (std::isnan(a) || std::isnan(b))) return std::numeric_limits<Real>::quiet_NaN();
   return type == "min" ? std::fmin(a, b) : std::fmax(a, b);
 }
 
@@ -164,16 +166,16 @@ void Evaluate(const TileOpObj* op, EvalContext* eval) {
   ForEachPoint(out_shape, [&](const std::vector<int64_t>& at) {
     std::vector<int64_t> from = at;
     if (out_shape.size() < shape.size()) from.insert(from.begin() + static_cast<int64_t>(dim), 0);
-    double value = 0;
+    Real value = 0;
     for (int64_t k = 0; k < shape[dim]; ++k) {
       from[dim] = k;
-      double x = eval->Read(src, from);
+      Real x = eval->Read(src, from);
       if (absolute) x = std::fabs(x);
       value = k == 0 ? x : Step(type, nan, value, x);
     }
     // The identity of max and min is infinite: among NaNs alone it remains.
     if (!nan && std::isnan(value) && (type == "max" || type == "min" || type == "absmax")) {
-      double inf = std::numeric_limits<double>::infinity();
+      Real inf = std::numeric_limits<Real>::infinity();
       value = type == "max" ? -inf : type == "min" ? inf : 0;
     }
     eval->Write(out, at, clear ? value : Step(type, nan, eval->Read(out, at), value));

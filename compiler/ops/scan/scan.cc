@@ -70,10 +70,10 @@ void Evaluate(const TileOpObj* op, EvalContext* eval) {
   lines[dim] = 1;
   ForEachPoint(lines, [&](const std::vector<int64_t>& line) {
     std::vector<int64_t> at = line;
-    double value = 0;
+    Real value = 0;
     for (int64_t i = 0; i < n; ++i) {
       at[dim] = reverse ? n - 1 - i : i;
-      double x = eval->Read(src, at);
+      Real x = eval->Read(src, at);
       value = i == 0 ? x : sum ? value + x : std::fmax(value, x);
       eval->Write(dst, at, value);
     }

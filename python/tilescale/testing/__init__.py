@@ -130,3 +130,18 @@ requires_llvm = _other_target("llvm")
 requires_cdna = _other_target("cdna")
 requires_gfx950 = _other_target("gfx950")
 requires_cuda_or_cdna = requires_cuda
+
+
+def evaluate(program: Any, *args: Any) -> None:
+    """Runs a `@T.prim_func`, or the one of a compiled kernel, statement by statement in host memory: the oracle that
+    generated code is compared with. `args` are all parameters in order, outputs included, which are written in place;
+    tensors are on the host."""
+    from .._ffi import function, tvm_ffi
+    from ..language.report import after_trace
+
+    func = getattr(program, "prim_func", program).func
+    inputs = [tvm_ffi.from_dlpack(a) if hasattr(a, "__dlpack__") else a for a in args]
+    try:
+        function("evaluate")(func, inputs)
+    except Exception as error:
+        raise after_trace(error) from None
