@@ -242,6 +242,38 @@ Var AtomicStore(BuilderObj* b, const Values& args) {
                      (sem.fence ? std::string("relaxed") : sem.sem) + "." + scope);
 }
 
+// (target, value, scope, sem, peer): gives the old value.
+Var AtomAdd(BuilderObj* b, const Values& args) {
+  AtomicOrder sem =
+      OrderOf("atom_add", Arg(args, 3), "['relaxed', 'acquire', 'release', 'acq_rel']",
+              {"relaxed", "acquire", "release", "acq_rel"});
+  std::string scope = ToText(Arg(args, 2), "scope");
+  if (scope != "cta" && scope != "gpu" && scope != "sys") {
+    Raise("ValueError", "atom_add: scope must be one of ['cta', 'gpu', 'sys'], got '", scope, "'");
+  }
+  Place place;
+  if (const auto* addr = Arg(args, 0).as<AddrObj>()) {
+    place = {ffi::GetRef<Expr>(addr), addr->region->buffer->dtype};
+  } else {
+    place = AtomicPlace(b, "atom_add", Arg(args, 0), 1);
+  }
+  CheckAtomicType("atom_add", "add", place.dtype);
+  Expr peer = ToExpr(Arg(args, 4));
+  if (!IsConst(peer, -1)) {
+    const auto* addr = place.address.as<AddrObj>();
+    auto region = CopyNode(addr->region.get());
+    if (region->buffer->storage->root() != Root::kParam) {
+      Raise("ValueError", "T.atom_add_remote: `", std::string(region->buffer->name),
+            "` is on this rank only; other ranks reach tensor arguments that are in symmetric "
+            "memory");
+    }
+    region->peer = CastTo(peer, Int(32));
+    place.address = MakeAddr(Region(region));
+  }
+  return b->EmitCall("atom.add", {place.address, ToTyped(Arg(args, 1), place.dtype)}, place.dtype,
+                     sem.sem + "." + scope);
+}
+
 // (dst, value, order, return_prev, use_tma, annotations)
 Var AtomicRow(BuilderObj* b, const std::string& name, const Values& args, const ffi::Any& result) {
   std::string op = name.substr(std::string("atomic_").size());
@@ -417,6 +449,10 @@ Var BuilderObj::AddCall(const std::string& name, const Values& args, const ffi::
   if (name == "atomic_addx2" || name == "atomic_addx4") {
     bool returns = !IsNone(Arg(args, 2)) && ToInt(Arg(args, 2), "return_prev") != 0;
     return Atomic(this, name, "add", args, returns, name.back() - '0', ffi::Any());
+  }
+  if (name == "atom_add") return AtomAdd(this, args);
+  if (name.starts_with("fence_") && name.size() == 9) {
+    return EmitCall("fence.acq_rel", {}, Void(), name.substr(6));
   }
   if (name == "atomic_load") return AtomicLoad(this, args);
   if (name == "atomic_store") return AtomicStore(this, args);

@@ -62,7 +62,13 @@ ffi::Any Convert(const BuilderObj& builder, std::string_view op, const OpParam& 
   switch (p.kind) {
     case ArgKind::kRegion: {
       Expr let = builder.LetOf(v);  // a name that was bound to a place still names it
-      Region region = ToRegion(let.defined() ? ffi::Any(let) : v);
+      ffi::Any place = let.defined() ? ffi::Any(let) : v;
+      if (const auto* addr = place.as<AddrObj>()) {  // T.address_of(…): a start address
+        auto start = CopyNode(addr->region.get());
+        start->extent = ffi::Array<Expr>(std::vector<Expr>(start->begin.size()));
+        return Region(start);
+      }
+      Region region = ToRegion(place);
       if (!region.defined()) WrongArgument(op, p, "a buffer, a slice or an element of one", v);
       return region;
     }

@@ -26,6 +26,7 @@ struct Uses {
           break;
         case NodeKind::kRegion:
           storages.insert(static_cast<const RegionObj*>(n)->buffer->storage.get());
+          shared_with_others = shared_with_others || static_cast<const RegionObj*>(n)->peer.defined();
           break;
         case NodeKind::kStore: {
           const StorageObj* s = static_cast<const StoreObj*>(n)->buffer->storage.get();
@@ -45,7 +46,18 @@ struct Uses {
     });
   }
 
+  // A kernel that reaches other ranks, or waits for what another thread writes, reads memory that
+  // changes while it runs: the non-coherent cache, which `const` with `restrict` allows, is wrong.
+  bool shared_with_others = false;
+
+  static bool WaitsForOthers(const CallObj* call) {
+    std::string_view text = Str(call->text);
+    return text.starts_with("acq") || text.starts_with("volatile_") || text.ends_with(".sys") ||
+           Str(call->instr).starts_with("comm.");
+  }
+
   void MayWrite(const CallObj* call) {
+    shared_with_others = shared_with_others || WaitsForOthers(call);
     bool copy =
         Str(call->instr).starts_with("cp_async.") || Str(call->instr).starts_with("ldmatrix.");
     for (size_t i = 0; i < call->args.size(); ++i) {
@@ -72,8 +84,9 @@ std::vector<KernelParam> KernelParams(const Func& f, const Kernel& k) {
     if (p->param() == ParamKind::kTensor) {
       const StorageObj* s = p->buffer->storage.get();
       if (!uses.storages.count(s)) continue;
-      out.push_back({KernelParam::Kind::kData, int(i), p->buffer, Var(), uses.written.count(s) > 0,
-                     p->restrict_});
+      bool changes = uses.shared_with_others;
+      out.push_back({KernelParam::Kind::kData, int(i), p->buffer, Var(),
+                     changes || uses.written.count(s) > 0, p->restrict_ && !changes});
     } else if (p->param() == ParamKind::kPointer) {
       if (uses.vars.count(p->var.get()) && seen.insert(p->var.get()).second) {
         out.push_back({KernelParam::Kind::kData, int(i), p->buffer, p->var, true, false});

@@ -32,6 +32,7 @@ struct OpSyntax {
   const char* name;
   const char* format;
   std::vector<OpParam> params;
+  const char* spelled = nullptr;  // by the user, in messages, where that is not `name`
   Participants participants = Participants::kGroup;
   // Reconciles unknown extents and checks the operands; raises the user's errors. Called once, when
   // the op is built. Null: nothing to do.

@@ -31,6 +31,9 @@ std::vector<Instr> Rows() {
   out.push_back(Row("atom.cas", "atom_cas", ir::Mode::kAtomic));
   out.push_back(Row("ld.strong", "ld", ir::Mode::kAtomic));
   out.push_back(Row("st.strong", "st", ir::Mode::kAtomic));
+  // The same functions with "weak.<scope>": ordinary accesses that name their order.
+  out.push_back(Row("ld.weak", "ld", ir::Mode::kRead));
+  out.push_back(Row("st.weak", "st", ir::Mode::kWrite));
   for (const char* v : {"v2_f16", "v2_bf16", "v2_f32", "v4_f32"}) {
     Instr r = Row(std::string("red.add.") + v, std::string("red_add_") + v, ir::Mode::kAtomic);
     if (std::string_view(v).ends_with("f32")) {

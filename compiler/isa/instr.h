@@ -67,6 +67,7 @@ struct Instr {
   bool text_is_template =
       false;            // Call.text "relaxed.gpu" is printed as <ts::ptx::relaxed, ts::ptx::gpu>
   bool opaque = false;  // reads and writes all that its pointers reach
+  bool needs_heap = false;  // reaches other ranks through what it is given
 };
 
 void Register(Instr row);

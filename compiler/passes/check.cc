@@ -5,6 +5,7 @@
 
 #include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
+#include "compiler/ir/op_def.h"
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/normalise.h"
@@ -77,8 +78,14 @@ class ControlChecker {
       }
       case NodeKind::kGroup:
         return Visit(static_cast<const GroupObj*>(s)->body, divider);
-      case NodeKind::kTileOp:
-        return Collective(s, "T." + std::string(static_cast<const TileOpObj*>(s)->op), divider);
+      case NodeKind::kTileOp: {
+        const auto* op = static_cast<const TileOpObj*>(s);
+        const OpSyntax& syntax = SyntaxOf(op);
+        if (syntax.participants != Participants::kGroup) return;
+        return Collective(
+            s, std::string("T.") + (syntax.spelled != nullptr ? syntax.spelled : syntax.name),
+            divider);
+      }
       case NodeKind::kParallel:
         return Collective(s, "T.Parallel", divider);
       case NodeKind::kCall: {

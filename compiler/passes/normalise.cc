@@ -6,6 +6,7 @@
 #include "compiler/arith/facts.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
+#include "compiler/ir/op_def.h"
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
 
@@ -196,7 +197,11 @@ Stmt MergeNests(const Stmt& body) {
 bool HasCollective(const Stmt& s) {
   bool found = false;
   Walk(s, [&](const NodeObj* n) {
-    found = found || n->kind == NodeKind::kTileOp || n->kind == NodeKind::kParallel;
+    if (n->kind == NodeKind::kTileOp) {
+      const OpSyntax& syntax = SyntaxOf(static_cast<const TileOpObj*>(n));
+      found = found || syntax.participants == Participants::kGroup;
+    }
+    found = found || n->kind == NodeKind::kParallel;
     return !found;
   });
   return found;

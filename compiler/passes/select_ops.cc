@@ -100,7 +100,9 @@ class Selector : public Mutator {
       ctx_->Record("select-ops", op->span, Subject(op), lowering.name, refused);
       return Stmt(out);
     }
-    RaiseAt(op->span, "CompileError", "T.", op->op, " cannot be lowered for ",
+    const OpSyntax& syntax = SyntaxOf(op.get());
+    RaiseAt(op->span, "CompileError", "T.",
+            syntax.spelled != nullptr ? syntax.spelled : syntax.name, " cannot be lowered for ",
             ctx_->target.arch->name, ": ", Join(refused, "; "));
   }
 

@@ -16,6 +16,7 @@ using namespace ir;  // NOLINT
 namespace {
 
 constexpr int64_t kMaxPoints = int64_t(1) << 18;  // of one footprint
+constexpr int64_t kUnknownCount = -1;             // as many elements as a variable says
 
 class InlineBinds : public Mutator {
  public:
@@ -37,6 +38,13 @@ void AccessReader::DeclareAlloc(const AllocObj* s) {
   if (!s->buffer.defined() || s->buffer->space() != Space::kShared) return;
   placed_[s->buffer->storage.get()] = {s->offset,
                                        (NumElements(s->buffer) * s->buffer->dtype.bits + 7) / 8};
+}
+
+void AccessReader::DeclareView(const ViewObj* s) {
+  const auto* addr = s->pointer.defined() ? s->pointer.as<AddrObj>() : nullptr;
+  if (addr != nullptr && addr->region->peer.defined()) {
+    home_[s->buffer->storage.get()] = addr->region->buffer->storage.get();
+  }
 }
 
 Expr AccessReader::Inline(const Expr& e) {
@@ -204,7 +212,8 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
   Space space = b->space();
   if (space != Space::kShared && space != Space::kGlobal) return;
   Access a;
-  a.storage = b->storage.get();
+  auto home = home_.find(b->storage.get());
+  a.storage = home == home_.end() ? b->storage.get() : home->second;
   a.shared = space == Space::kShared;
   a.write = write;
   a.atomic = atomic;
@@ -243,16 +252,21 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
     return true;
   });
   a.key = Print(Substitute(full, canonical)) + loops + " x" + std::to_string(count * b->dtype.bits);
+  if (home != home_.end()) a.key += " there";
   if (!a.shared) {
     // Statements are read more than once: each index is judged once.
     auto [it, fresh] = own_.emplace(
         std::string(b->storage->name) + ":" + a.key + ":" + std::to_string(count), false);
-    if (fresh) it->second = OwnBytes(full, count);
+    if (fresh) it->second = count != kUnknownCount && OwnBytes(full, count);
     a.own = it->second;
   } else {
     std::string id = std::string(b->storage->name) + ":" + std::to_string(a.base) + ":" + a.key;
     auto [it, fresh] = footprints_.emplace(id, nullptr);
-    if (fresh) it->second = Enumerate(full, std::max(1, b->dtype.bits / 8), count, a.bytes);
+    if (fresh) {
+      it->second = count == kUnknownCount
+                       ? std::make_shared<Footprint>()
+                       : Enumerate(full, std::max(1, b->dtype.bits / 8), count, a.bytes);
+    }
     a.footprint = it->second;
   }
   out->push_back(std::move(a));
@@ -283,6 +297,9 @@ std::vector<Access> AccessReader::Read(const Stmt& s) {
       case NodeKind::kAlloc:
         DeclareAlloc(static_cast<const AllocObj*>(n));
         return true;
+      case NodeKind::kView:
+        DeclareView(static_cast<const ViewObj*>(n));
+        return false;
       case NodeKind::kStore: {
         const auto* store = static_cast<const StoreObj*>(n);
         ReadExpr(store->value, store->span, &out);
@@ -299,9 +316,14 @@ std::vector<Access> AccessReader::Read(const Stmt& s) {
         for (const Expr& a : call->args) ReadExpr(a, call->span, &out);
         for (const Effect& effect : isa::EffectsOf(call)) {
           const Region& r = effect.region;
-          int64_t count = r->extent.empty() ? 1 : AsInt(r->extent[0]).value_or(1);
+          int64_t count = r->extent.empty() ? 1 : AsInt(r->extent[0]).value_or(kUnknownCount);
+          size_t before = out.size();
           Add(r->buffer, r->begin[0], count, effect.mode != ir::Mode::kRead,
               effect.mode == ir::Mode::kAtomic, effect.done == Done::kCpAsync, call->span, &out);
+          if (out.size() == before) continue;
+          out.back().one = effect.by == By::kOne;
+          out.back().release = out.back().one && effect.order == Order::kRelease;
+          out.back().acquire = out.back().one && effect.order == Order::kAcquire;
         }
         return false;
       }
@@ -319,6 +341,8 @@ std::vector<Access> AccessReader::Read(const Stmt& s) {
 }
 
 Conflict Compare(const Access& a, const Access& b) {
+  if (a.one && b.one) return Conflict::kNone;  // of the same thread
+  if ((a.acquire && !b.shared) || (b.release && !a.shared)) return Conflict::kBlock;
   if (!a.write && !b.write) return Conflict::kNone;
   if (a.atomic && b.atomic) return Conflict::kNone;
   if (a.shared != b.shared) return Conflict::kNone;

@@ -28,6 +28,9 @@ struct Access {
   int64_t bytes = 0;    // shared: of the whole storage
   bool write = false, atomic = false;
   bool async = false;  // cp.async not yet waited for by its thread
+  // By the elected thread for the whole group. A release comes behind what all its threads did in
+  // global memory, an acquire before what they do there.
+  bool one = false, release = false, acquire = false;
   int64_t group = 0;   // commits of cp.async before it
   const ir::TokenObj* token = nullptr;
   int64_t slot = 0;  // counter of the token's acquire or wait; slots are equal modulo the depth
@@ -45,6 +48,7 @@ class AccessReader {
 
   void DeclareAlloc(const ir::AllocObj* s);
   void DeclareBind(const ir::BindObj* s);
+  void DeclareView(const ir::ViewObj* s);
   void EnterLoop(const ir::ForObj* s) { loops_[s->var.get()] = s; }
 
   // Accesses of expressions and of the statement itself, with nested statements for compound ones.
@@ -69,6 +73,8 @@ class AccessReader {
   };
   std::unordered_map<const ir::StorageObj*, Placed> placed_;
   std::unordered_map<const ir::VarObj*, ir::Expr> binds_;
+  // Memory of a tensor on another rank, which may be this one: the tensor's storage.
+  std::unordered_map<const ir::StorageObj*, const ir::StorageObj*> home_;
   struct SlotOf {
     const ir::TokenObj* token;
     int64_t counter;

@@ -24,6 +24,7 @@ namespace {
 struct Barrier {
   Conflict kind = Conflict::kNone;
   Access first, second;  // why
+  bool drain = false;    // a release comes behind asynchronous copies that nobody waited for
 };
 
 class Walker {
@@ -83,6 +84,9 @@ class Walker {
         return;
       case NodeKind::kAlloc:
         reader_.DeclareAlloc(s.as<AllocObj>());
+        return;
+      case NodeKind::kView:
+        reader_.DeclareView(s.as<ViewObj>());
         return;
       case NodeKind::kBind:
         if (!Uniform(s.as<BindObj>()->value)) divergent_.insert(s.as<BindObj>()->var.get());
@@ -252,17 +256,23 @@ class Walker {
       for (const Access& a : pending_) {
         Conflict c = sync::Compare(a, b);
         if (c == Conflict::kNone) continue;
-        if (a.async && !b.async && !user_orders_) {
+        if (b.release && a.async) {
+          need.drain = true;
+        } else if (a.async && !b.async && !user_orders_) {
           RaiseAt(b.span, "InternalError", "an asynchronous copy is used before it is waited for");
         }
+        // What a signal publishes or consumes is ordered by construction, whoever orders the rest.
+        if (user_orders_ && !b.release && !a.acquire) continue;
         if (c == Conflict::kBlock || need.kind == Conflict::kNone) {
-          if (need.kind != Conflict::kBlock) need = {c, a, b};
+          if (need.kind != Conflict::kBlock) need = {c, a, b, need.drain};
         }
       }
     }
-    if (need.kind != Conflict::kNone && !user_orders_) {
+    if (need.drain) Completed(reader_.commits + 1);
+    if (need.kind != Conflict::kNone) {
       Barrier& at = barriers_[s.get()];
       if (at.kind != Conflict::kBlock) at = need;
+      at.drain = at.drain || need.drain;
       if (at.kind == Conflict::kBlock) {
         Clear();
       } else {
@@ -289,7 +299,8 @@ class Walker {
   void Remember(Access b) {
     for (const Access& a : pending_) {
       if (a.storage == b.storage && a.key == b.key && a.write == b.write && a.slot == b.slot &&
-          a.async == b.async && a.atomic == b.atomic && a.group == b.group) {
+          a.async == b.async && a.atomic == b.atomic && a.group == b.group &&
+          a.one == b.one && a.release == b.release && a.acquire == b.acquire) {
         return;
       }
     }
@@ -321,7 +332,9 @@ class Inserter : public Mutator {
     auto it = barriers_.find(s.get());
     Stmt out = Mutator::MutateStmt(s);
     if (it == barriers_.end()) return out;
-    return MakeSeq({Make(it->second, s->span), out});
+    Stmt drain;
+    if (it->second.drain) drain = MakeCall("cp_async.wait_group", {MakeConst(0)}, s->span);
+    return MakeSeq({drain, Make(it->second, s->span), out});
   }
   Stmt MutateGroup(const Group& g) override {
     int64_t outer = threads_;
@@ -338,13 +351,16 @@ class Inserter : public Mutator {
     std::string what = warp               ? "warp barrier"
                        : threads_ == all_ ? "block barrier"
                                           : "barrier of the group";
-    auto line = [](const Span& s) {
-      return s.defined() ? "line " + std::to_string(s->line) : std::string("compiler");
+    auto side = [](const Access& a) {
+      const char* how = a.release   ? " (release)"
+                        : a.acquire ? " (acquire)"
+                        : a.write   ? " (write)"
+                                    : " (read)";
+      return (a.span.defined() ? "line " + std::to_string(a.span->line) : "compiler") + how;
     };
     ctx_->Record("insert-sync", span, "memory " + std::string(b.first.storage->name),
-                 what + " between " + line(b.first.span) +
-                     (b.first.write ? " (write)" : " (read)") + " and " + line(b.second.span) +
-                     (b.second.write ? " (write)" : " (read)"));
+                 what + " between " + side(b.first) + " and " + side(b.second) +
+                     (b.drain ? ", behind a wait for asynchronous copies" : ""));
     if (warp) return MakeCall("warp.sync", {MakeConst(0xffffffff, UInt(32))}, span);
     if (threads_ == all_) return MakeCall("bar.cta", {}, span);
     return MakeCall("bar.sync", {MakeConst(group_), MakeConst(threads_)}, span);

@@ -6,6 +6,8 @@
 #include "compiler/passes/partition_and_vectorize/partition.h"
 #include "support/diagnostics.h"
 
+#include <set>
+
 namespace tilescale {
 
 using namespace ir;  // NOLINT
@@ -98,10 +100,22 @@ class Partitioner {
   // The base address of a tensor is aligned to its widest access.
   static void RequireAlignment(KernelObj* k, const Param& p) {
     if (!p->buffer.defined()) return;
-    const StorageObj* storage = p->buffer->storage.get();
+    // The tensor here and on its peers: symmetric memory has one alignment on all ranks.
+    std::set<const StorageObj*> storages = {p->buffer->storage.get()};
+    Walk(k->body, [&](const NodeObj* n) {
+      if (n->kind != NodeKind::kView) return true;
+      const auto* view = static_cast<const ViewObj*>(n);
+      const auto* addr = view->pointer.defined() ? view->pointer.as<AddrObj>() : nullptr;
+      if (addr != nullptr && addr->region->peer.defined() &&
+          storages.count(addr->region->buffer->storage.get())) {
+        storages.insert(view->buffer->storage.get());
+      }
+      return false;
+    });
     int64_t bytes = 0;
     auto wide = [&](const Buffer& b, int64_t n) {
-      if (b->storage.get() == storage && n > Bytes(p->buffer->dtype)) bytes = std::max(bytes, n);
+      if (storages.count(b->storage.get()) && n > Bytes(p->buffer->dtype))
+        bytes = std::max(bytes, n);
     };
     Walk(k->body, [&](const NodeObj* n) {
       if (n->kind == NodeKind::kLoad) {

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._ffi import builder
 from ..errors import JITNoBuilderError
-from . import alloc, arithmetic, dtypes, expr, frames, functions, layouts, schedule, source, specs, tracer
+from . import alloc, arithmetic, comm, dtypes, expr, frames, functions, layouts, schedule, source, specs, tracer
 from .buffers import Buffer, Cell, Ref, Region
 from .dtypes import dtype
 from .expr import Const, Operators, Var, const, text, value
@@ -448,6 +448,15 @@ NAMES: dict[str, Any] = {
     "WSSchedule": schedule.WSSchedule,
     "BaseTileScheduler": schedule.BaseTileScheduler,
     "PersistentTileScheduler": schedule.PersistentTileScheduler,
+    "signal": comm.signal,
+    "Signal": comm.Signal,
+    "notify": comm.notify,
+    "wait": comm.wait,
+    "put": comm.put,
+    "get": comm.get,
+    **comm.WAITS,
+    "WaitScope": comm.WaitScope,
+    "WaitSemantics": comm.WaitSemantics,
     "get_thread_binding": _of_kernel("get_thread_binding"),
     "get_thread_bindings": _of_kernel("get_thread_bindings"),
     "get_block_binding": _of_kernel("get_block_binding"),

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Communication between ranks: moves, signals, waits. The text of a Call is "<sem>.<scope>". A
+// signal row is issued by one thread for all of its group: InsertSync orders what the group did
+// before a release, and what it does behind an acquire.
+#include "compiler/isa/instr.h"
+
+namespace tilescale::isa {
+namespace {
+
+Instr Signal(const std::string& name, const std::string& header, const std::string& function,
+             ir::Order order) {
+  Instr r;
+  r.name = name;
+  r.header = header;
+  r.function = function;
+  r.effects = {{0, ir::Mode::kAtomic}};
+  r.issue = Issue::kOne;
+  r.order = order;
+  r.scope = ir::MemScope::kSys;
+  r.text_is_template = true;
+  return r;
+}
+
+std::vector<Instr> Rows() {
+  std::vector<Instr> out;
+  // unroll, destination, source, count, lane, lanes
+  Instr copy;
+  copy.name = "comm.copy";
+  copy.header = "comm/distributed.cuh";
+  copy.function = "ts::comm::copy_run";
+  copy.effects = {{1, ir::Mode::kWrite}, {2, ir::Mode::kRead}};
+  copy.issue = Issue::kGroup;
+  copy.template_args = 1;
+  out.push_back(copy);
+  out.push_back(Signal("signal.add", "ptx/atomic.cuh", "ts::ptx::red_add", ir::Order::kRelease));
+  out.push_back(Signal("signal.wait", "comm/sync.cuh", "ts::comm::wait_ge", ir::Order::kAcquire));
+  for (const char* relation : {"eq", "ne", "ge", "le", "gt", "lt"}) {
+    Instr r = Signal(std::string("wait.") + relation, "comm/sync.cuh",
+                     std::string("ts::comm::wait_") + relation, ir::Order::kAcquire);
+    r.issue = Issue::kThread;
+    out.push_back(r);
+  }
+  for (bool publish : {true, false}) {
+    Instr r;
+    r.name = publish ? "comm.barrier_blocks" : "comm.sync_blocks";
+    r.header = "comm/sync.cuh";
+    r.function = std::string("ts::comm::barrier_blocks<") + (publish ? "true>" : "false>");
+    r.effects = {{0, ir::Mode::kAtomic}};
+    r.issue = Issue::kGroup;
+    r.order = publish ? ir::Order::kAcqRel : ir::Order::kRelaxed;
+    r.scope = ir::MemScope::kSys;
+    r.sync = SyncKind::kCtaBarrier;
+    r.convergent = true;
+    r.needs_heap = true;
+    out.push_back(r);
+  }
+  return out;
+}
+
+const Registration kRows(Rows());
+
+}  // namespace
+}  // namespace tilescale::isa

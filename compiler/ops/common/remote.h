@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Operands on other ranks: checks of ranks and signals, moves between ranks, addresses for
+// instructions.
+#pragma once
+
+#include "compiler/ir/diag.h"
+#include "compiler/ops/tile_op.h"
+
+#include <string>
+
+namespace tilescale::ops {
+
+// `r` on rank `peer`. The literal -1 is this rank, by the contract: the region stays local. Raises
+// when the rank cannot exist or the region is no tensor that other ranks hold, too.
+ir::Region OnPeer(const ir::Region& r, const ir::Expr& peer, const std::string& what,
+                  const ir::Span& span);
+// One element in global memory that ranks signal through: a 32- or 64-bit integer.
+ir::Region SignalArg(const ir::TileOpObj* op, std::string_view param, const std::string& what);
+// One element of `r` as the op's only place; raises when `r` is more than one.
+ir::Region OneElement(const ir::Region& r, const std::string& what, const ir::Span& span);
+
+// T.put and T.get: args src, dst, peer, size, unroll. With `size` the operands are addresses and
+// `size` consecutive elements move; without, tiles move, converted and guarded as by T.copy.
+ir::TileOp MakeMove(ir::TileOp op, const char* base, bool put);
+ir::Effects MoveEffects(const ir::TileOpObj* op);
+ir::Stmt MoveNest(const ir::TileOpObj* op);
+void LowerTileMove(const ir::TileOpObj* op, LowerContext* c);
+void LowerRunByGroup(const ir::TileOpObj* op, LowerContext* c);
+void LowerRunByWarp(const ir::TileOpObj* op, LowerContext* c);
+std::optional<std::string> RefuseTileMove(const ir::TileOpObj* op, const OpContext& c);
+std::optional<std::string> RefuseRun(const ir::TileOpObj* op, const OpContext& c);
+// Runs of elements are rows of memory.
+int64_t LinearOnly(const ir::TileOpObj* op, int arg, const Target& target);
+std::vector<ir::OpParam> MoveParams();
+
+// "release.sys" of the arguments `sem` and `scope`; raises unless `sem` is one of `allowed`, which
+// `listed` spells.
+std::string OrderText(const ir::TileOpObj* op, const std::string& what,
+                      std::initializer_list<std::string_view> allowed, const char* listed);
+// Refuses where a single thread would stand for a whole group.
+std::optional<std::string> RefuseLoneThread(const ir::TileOpObj* op, const OpContext& c);
+
+}  // namespace tilescale::ops

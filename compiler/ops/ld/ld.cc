@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// T.ld: one element, with the order and scope that the program says. The contract is in ld.md.
+#include "compiler/ops/common/region.h"
+#include "compiler/ops/common/remote.h"
+
+namespace tilescale {
+namespace {
+
+using namespace ir;   // NOLINT
+using namespace ops;  // NOLINT
+
+std::string Text(const TileOpObj* op) {
+  return OrderText(op, "T.ld", {"weak", "volatile", "acquire", "relaxed"},
+                   "['weak', 'volatile', 'acquire', 'relaxed']");
+}
+
+TileOp Make(TileOp op) {
+  Region src = OneElement(RegionArg(op.get(), "src"), "T.ld", op->span);
+  Region value = OneElement(RegionArg(op.get(), "value"), "T.ld", op->span);
+  Space from = src->buffer->space(), to = value->buffer->space();
+  if (from != Space::kGlobal && from != Space::kShared) {
+    RaiseAt(op->span, "ValueError", "T.ld reads global or shared memory, `", src->buffer->name,
+            "` is in registers");
+  }
+  if (to != Space::kVar && to != Space::kLocal) {
+    RaiseAt(op->span, "ValueError", "T.ld loads into a T.alloc_var or an element of T.alloc_local, "
+            "`", value->buffer->name, "` is neither");
+  }
+  if (src->buffer->dtype.bits < 8) {
+    RaiseAt(op->span, "TypeError", "T.ld of ", LanguageName(src->buffer->dtype),
+            " is not supported");
+  }
+  Text(op.get());
+  if (BoolArg(op.get(), "nc") && StringArg(op.get(), "sem") != "weak") {
+    RaiseAt(op->span, "ValueError", "T.ld: nc=True is for sem='weak' only");
+  }
+  src = OnPeer(src, ExprArg(op.get(), "peer"), "T.ld", op->span);
+  return WithArg(WithArg(WithArg(op, "src", src), "value", value), "peer", ffi::Any());
+}
+
+Effects EffectsOf(const TileOpObj* op) {
+  Effect e = Reads(RegionArg(op, "src"));
+  std::string sem = StringArg(op, "sem"), scope = StringArg(op, "scope");
+  if (sem != "weak") e.mode = ir::Mode::kAtomic;
+  e.order = sem == "weak"      ? Order::kWeak
+            : sem == "acquire" ? Order::kAcquire
+                               : Order::kRelaxed;
+  e.scope = scope == "cta" ? MemScope::kCta : scope == "gpu" ? MemScope::kGpu : MemScope::kSys;
+  return {e, Writes(RegionArg(op, "value"))};
+}
+
+std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
+  return std::nullopt;
+}
+
+void Lower(const TileOpObj* op, LowerContext* c) {
+  Region src = RegionArg(op, "src"), value = RegionArg(op, "value");
+  std::string text = Text(op);
+  Var loaded = MakeVar(std::string(src->buffer->name) + "_ld", src->buffer->dtype);
+  c->Emit(MakeCall(text.starts_with("weak") ? "ld.weak" : "ld.strong", {MakeAddr(src)}, op->span,
+                   {loaded}, text));
+  c->Emit(MakeStore(value->buffer, {value->begin.begin(), value->begin.end()},
+                    Cast(loaded, value->buffer->dtype), op->span));
+}
+
+const TileOpRegistration kLd({
+    .syntax = {.name = "ld",
+               .format = "ld $src -> $value",
+               .params = {{"src", ArgKind::kRegion, 'r'},
+                          {"value", ArgKind::kRegion, 'w'},
+                          {"scope", ArgKind::kString, 0, "gpu"},
+                          {"sem", ArgKind::kString, 0, "weak"},
+                          {"na", ArgKind::kBool, 0, "false"},
+                          {"nc", ArgKind::kBool, 0, "false"},
+                          {"peer", ArgKind::kExpr, 0, "none"}},
+               .participants = Participants::kThread,
+               .make = Make},
+    .effects = EffectsOf,
+    .lowerings = {{.name = "simt", .refuse = Never, .families = LinearOnly, .lower = Lower}},
+});
+
+}  // namespace
+}  // namespace tilescale

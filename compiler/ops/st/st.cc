@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// T.st: one element, with the order and scope that the program says. The contract is in st.md.
+#include "compiler/ops/common/region.h"
+#include "compiler/ops/common/remote.h"
+
+namespace tilescale {
+namespace {
+
+using namespace ir;   // NOLINT
+using namespace ops;  // NOLINT
+
+std::string Text(const TileOpObj* op) {
+  return OrderText(op, "T.st", {"weak", "volatile", "release", "relaxed"},
+                   "['weak', 'volatile', 'release', 'relaxed']");
+}
+
+TileOp Make(TileOp op) {
+  Region dst = OneElement(RegionArg(op.get(), "dst"), "T.st", op->span);
+  Space space = dst->buffer->space();
+  if (space != Space::kGlobal && space != Space::kShared) {
+    RaiseAt(op->span, "ValueError", "T.st writes global or shared memory, `", dst->buffer->name,
+            "` is in registers");
+  }
+  if (dst->buffer->dtype.bits < 8) {
+    RaiseAt(op->span, "TypeError", "T.st of ", LanguageName(dst->buffer->dtype),
+            " is not supported");
+  }
+  Text(op.get());
+  dst = OnPeer(dst, ExprArg(op.get(), "peer"), "T.st", op->span);
+  // The access is as wide as the element, whatever the value is.
+  Expr value = Cast(ExprArg(op.get(), "value"), dst->buffer->dtype);
+  return WithArg(WithArg(WithArg(op, "dst", dst), "value", value), "peer", ffi::Any());
+}
+
+Effects EffectsOf(const TileOpObj* op) {
+  Effect e = Writes(RegionArg(op, "dst"));
+  std::string sem = StringArg(op, "sem"), scope = StringArg(op, "scope");
+  if (sem != "weak") e.mode = ir::Mode::kAtomic;
+  e.order = sem == "weak"      ? Order::kWeak
+            : sem == "release" ? Order::kRelease
+                               : Order::kRelaxed;
+  e.scope = scope == "cta" ? MemScope::kCta : scope == "gpu" ? MemScope::kGpu : MemScope::kSys;
+  return {e};
+}
+
+std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
+  return std::nullopt;
+}
+
+void Lower(const TileOpObj* op, LowerContext* c) {
+  std::string text = Text(op);
+  c->Emit(MakeCall(text.starts_with("weak") ? "st.weak" : "st.strong",
+                   {MakeAddr(RegionArg(op, "dst")), ExprArg(op, "value")}, op->span, {}, text));
+}
+
+const TileOpRegistration kSt({
+    .syntax = {.name = "st",
+               .format = "st $dst, $value",
+               .params = {{"dst", ArgKind::kRegion, 'w'},
+                          {"value", ArgKind::kExpr},
+                          {"scope", ArgKind::kString, 0, "gpu"},
+                          {"sem", ArgKind::kString, 0, "weak"},
+                          {"na", ArgKind::kBool, 0, "false"},
+                          {"peer", ArgKind::kExpr, 0, "none"}},
+               .participants = Participants::kThread,
+               .make = Make},
+    .effects = EffectsOf,
+    .lowerings = {{.name = "simt", .refuse = Never, .families = LinearOnly, .lower = Lower}},
+});
+
+}  // namespace
+}  // namespace tilescale

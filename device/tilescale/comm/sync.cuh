@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// Waiting for other ranks. A wait is a load in a loop: with acquire semantics it comes after the
+// release whose value it sees (PTX memory model, "Release and Acquire Patterns"); relaxed and
+// volatile ones order nothing.
+#pragma once
+#include <tilescale/ptx/atomic.cuh>
+#include <tilescale/ptx/barrier.cuh>
+#include <tilescale/ptx/fence.cuh>
+#include <tilescale/ptx/ldst.cuh>
+#include <tilescale/ptx/peer.cuh>
+
+namespace ts {
+namespace comm {
+
+// One thread waits until the word compares with `value` as the name says; gives the word.
+#define TS_WAIT(name, op)                                                   \
+  template <Sem S, Scope C, class T>                                        \
+  TS_DEVICE T name(const T* p, typename ts::detail::Same<T>::Type value) { \
+    for (;;) {                                                              \
+      const T seen = ptx::ld<S, C>(p);                                      \
+      if (seen op value) return seen;                                       \
+      spin();                                                               \
+    }                                                                       \
+  }
+TS_WAIT(wait_eq, ==)
+TS_WAIT(wait_ne, !=)
+TS_WAIT(wait_ge, >=)
+TS_WAIT(wait_le, <=)
+TS_WAIT(wait_gt, >)
+TS_WAIT(wait_lt, <)
+#undef TS_WAIT
+
+// All ranks meet; every thread of the block calls it. `bar` has one word for each rank, is at the
+// same place of every rank's heap and starts as zeros. Each rank adds to its own word of every
+// peer and takes away its own from theirs, so the words are zero again when all have come.
+// With `Publish`, what any thread of any rank did before comes before what follows on any rank:
+// the subtractions release at system scope what the block barrier has gathered, and the loads
+// acquire. Without, only the meeting itself is promised.
+template <bool Publish>
+TS_DEVICE void barrier_blocks(int* bar) {
+  constexpr int kCome = 1024;
+  constexpr Sem kRelease = Publish ? Sem::release : Sem::relaxed;
+  constexpr Sem kAcquire = Publish ? Sem::acquire : Sem::relaxed;
+  const int threads = ntid_x() * ntid_y() * ntid_z(), mine = thread_rank();
+  cta_sync();
+  for (int r = mine; r < num_ranks(); r += threads) {
+    ptx::red_add<Sem::relaxed, Scope::sys>(bar + r, kCome);
+    ptx::red_add<kRelease, Scope::sys>(peer(bar + rank(), r), -kCome);
+  }
+  for (int r = mine; r < num_ranks(); r += threads) wait_le<kAcquire, Scope::sys>(bar + r, 0);
+  cta_sync();
+}
+
+}  // namespace comm
+}  // namespace ts
