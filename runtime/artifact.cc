@@ -11,7 +11,7 @@ namespace tilescale::runtime {
 namespace {
 
 // Bumped whenever a field is added, removed or changes its meaning.
-constexpr uint32_t kFormatVersion = 1;
+constexpr uint32_t kFormatVersion = 2;
 constexpr std::string_view kMagic = "TSARTIF1";
 
 bool SameDType(const DLDataType& a, const DLDataType& b) {
@@ -25,6 +25,7 @@ void VisitFields(V& v, T& t)
   requires std::is_same_v<std::remove_const_t<T>, Param>
 {
   v(t.name), v(t.kind), v(t.dtype), v(t.shape), v(t.strides), v(t.is_output), v(t.nullable);
+  v(t.remote);
 }
 template <class V, class T>
 void VisitFields(V& v, T& t)
@@ -193,7 +194,7 @@ std::string ArgText(const Artifact& artifact, const Variant& variant, const Kern
 bool Param::operator==(const Param& other) const {
   return name == other.name && kind == other.kind && SameDType(dtype, other.dtype) &&
          shape == other.shape && strides == other.strides && is_output == other.is_output &&
-         nullable == other.nullable;
+         nullable == other.nullable && remote == other.remote;
 }
 
 bool KernelArg::operator==(const KernelArg& other) const {
@@ -251,7 +252,8 @@ std::string Artifact::ToString() const {
     for (size_t d = 0; d < param.strides.size(); ++d) {
       out += (d ? ", " : " strides ") + param.strides[d].ToString(names);
     }
-    out += std::string(param.is_output ? " output" : "") + (param.nullable ? " nullable" : "");
+    out += std::string(param.is_output ? " output" : "") + (param.nullable ? " nullable" : "") +
+           (param.remote.empty() ? "" : " symmetric");
     out += "\n";
   }
   for (const Symbol& symbol : symbols) {

@@ -39,6 +39,9 @@ struct Param {
   bool is_output = false;
   /// No kernel touches the data: None is accepted.
   bool nullable = false;
+  /// Where kernels reach this tensor on other ranks ("line 12 of put_signal.py"), so that the
+  /// caller's must be in symmetric memory; empty: nowhere.
+  std::string remote;
 
   bool operator==(const Param&) const;
 };
@@ -135,7 +138,7 @@ struct Artifact {
   std::vector<int32_t> outputs;
   /// Device-compiler options from the pass configs, for example "--use_fast_math".
   std::vector<std::string> compile_options;
-  /// A kernel uses remote operators: a launch without a symmetric heap is an error.
+  /// A kernel asks for ranks or reaches them: a launch without a symmetric heap is an error.
   bool uses_heap = false;
   /// Work of one call for the profiler; empty if not known.
   HostExpr flops;

@@ -86,6 +86,8 @@ class Module {
   /// Throws if the entry does not exist or the device cannot give what is asked for. The result
   /// lives as long as the module.
   virtual Function* GetFunction(const FunctionRequest& request) = 0;
+  /// Sets a constant of the module, if it has one of that name, ahead of its first launch.
+  virtual void SetConstant(const char* name, const void* value, size_t bytes) {}
 };
 
 /// Memory behind one pointer argument: what the simulator needs for exact bounds, for names in
@@ -124,8 +126,6 @@ class Device {
   /// Where tensors must be to be arguments: {kDLCUDA, i}, or {kDLCPU, 0} for sim.
   virtual DLDevice tensor_device() const = 0;
   virtual const DeviceProperties& properties() const = 0;
-  /// A symmetric heap was made for this rank.
-  virtual bool has_heap() const = 0;
   /// LaunchRequest::buffers are read; otherwise the launcher leaves them empty.
   virtual bool needs_buffers() const = 0;
 
@@ -141,6 +141,19 @@ class Device {
   /// Between any two of host and this device; ordered on `stream`.
   virtual void Copy(void* target, const void* source, size_t bytes, Stream stream) = 0;
 
+  /// Memory that several devices of this process reach at the same addresses, for symmetric heaps:
+  /// addresses first, memory of this device behind parts of them later, loaded and stored by all
+  /// `users` (device ids). Offsets and sizes are multiples of SharedGranularity. A device without
+  /// such memory throws.
+  virtual size_t SharedGranularity();
+  virtual void* ReserveAddresses(size_t bytes);
+  virtual void ReleaseAddresses(void* at, size_t bytes);
+  virtual void MapShared(void* at, size_t bytes, const std::vector<int>& users);
+  virtual void UnmapShared(void* at, size_t bytes);
+  /// Throws if this device cannot load and store `other`'s memory.
+  virtual void RequirePeerAccess(const Device& other);
+  virtual void Zero(void* at, size_t bytes, Stream stream);
+
   /// Enqueues. A device whose tensors are host memory returns when the results are there, except
   /// that a kernel which waits for other ranks may still run: Synchronize ends that.
   virtual void Launch(const LaunchRequest& request) = 0;
@@ -148,6 +161,8 @@ class Device {
   virtual Stream CreateStream() = 0;
   virtual void DestroyStream(Stream stream) = 0;
   virtual void Synchronize(Stream stream) = 0;
+  /// All streams of the device.
+  virtual void SynchronizeAll() { Synchronize(nullptr); }
 
   virtual Event CreateEvent() = 0;
   virtual void DestroyEvent(Event event) = 0;
@@ -163,7 +178,12 @@ class Device {
 using DeviceFactory = std::function<std::shared_ptr<Device>(std::string_view arch, int index)>;
 
 /// Called once per kind, before the first GetDevice: implementations register at library load.
-void RegisterDeviceFactory(std::string kind, DeviceFactory factory);
+/// `count` says how many devices the machine has.
+void RegisterDeviceFactory(std::string kind, DeviceFactory factory,
+                           std::function<int()> count = nullptr);
+
+/// Devices of a kind on this machine; 0 where that is not known.
+int CountDevices(std::string_view kind);
 
 /// The Device of (kind, arch, index); made on first use and kept. Throws ValueError on an unknown
 /// kind; what the factory throws (no driver, no such GPU) passes through.

@@ -13,6 +13,7 @@ namespace {
 struct Registry {
   std::mutex mutex;
   std::map<std::string, DeviceFactory, std::less<>> factories;
+  std::map<std::string, std::function<int()>, std::less<>> counts;
   std::map<std::tuple<std::string, std::string, int>, std::shared_ptr<Device>> devices;
 };
 
@@ -27,10 +28,49 @@ thread_local int current_rank = 0;
 
 }  // namespace
 
-void RegisterDeviceFactory(std::string kind, DeviceFactory factory) {
+void RegisterDeviceFactory(std::string kind, DeviceFactory factory, std::function<int()> count) {
   Registry& registry = GetRegistry();
   const std::lock_guard lock(registry.mutex);
+  if (count) registry.counts[kind] = std::move(count);
   registry.factories[std::move(kind)] = std::move(factory);
+}
+
+int CountDevices(std::string_view kind) {
+  Registry& registry = GetRegistry();
+  const std::lock_guard lock(registry.mutex);
+  const auto count = registry.counts.find(kind);
+  return count == registry.counts.end() ? 0 : count->second();
+}
+
+namespace {
+
+[[noreturn]] void ThrowNotShared(const Device& device) {
+  throw Diag({}, "RuntimeError") << device.properties().name
+                                 << " has no memory that other devices reach";
+}
+
+}  // namespace
+
+size_t Device::SharedGranularity() {
+  ThrowNotShared(*this);
+}
+void* Device::ReserveAddresses(size_t) {
+  ThrowNotShared(*this);
+}
+void Device::ReleaseAddresses(void*, size_t) {
+  ThrowNotShared(*this);
+}
+void Device::MapShared(void*, size_t, const std::vector<int>&) {
+  ThrowNotShared(*this);
+}
+void Device::UnmapShared(void*, size_t) {
+  ThrowNotShared(*this);
+}
+void Device::RequirePeerAccess(const Device&) {
+  ThrowNotShared(*this);
+}
+void Device::Zero(void*, size_t, Stream) {
+  ThrowNotShared(*this);
 }
 
 std::shared_ptr<Device> GetDevice(std::string_view kind, std::string_view arch, int index) {

@@ -63,6 +63,24 @@ Executable::DeviceState& Executable::StateOf(int device_index) {
   return *state;
 }
 
+Executable::DeviceState& Executable::StateOf(const LaunchPlace& place) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(rank_states_, [](const auto& s) { return s->heap.expired(); });
+  for (const auto& s : rank_states_) {
+    if (s->rank == place.rank && s->heap.lock() == place.heap) return *s;
+  }
+  auto fresh = std::make_unique<RankState>();
+  // A GPU has the arch it has; a simulated one is made as the artifact asks.
+  fresh->device = plan_.device_type == kDLCUDA
+                      ? place.heap->device(place.rank)
+                      : GetDevice(artifact_.target_kind, artifact_.target_arch, place.rank);
+  fresh->heap = place.heap;
+  fresh->rank = place.rank;
+  fresh->table = place.heap->Table(place.rank);
+  fresh->heap_table = &fresh->table;
+  return *rank_states_.emplace_back(std::move(fresh));
+}
+
 const LoadedVariant& Executable::Load(int device_index, int variant) {
   DeviceState& state = StateOf(device_index);
   if (variant < 0 || variant >= static_cast<int>(artifact_.variants.size())) {
@@ -123,6 +141,9 @@ LoadedVariant Executable::Build(DeviceState& state, int variant) {
                        static_cast<uint32_t>(ConstantOr(kernel.cluster[2], 1))};
     request.cooperative = kernel.cooperative;
     loaded.functions.push_back(loaded.module->GetFunction(request));
+  }
+  if (state.heap_table != nullptr) {
+    loaded.module->SetConstant("ts_heap", state.heap_table, sizeof *state.heap_table);
   }
   loaded.load_ms = load.Milliseconds();
   loaded.compile_log = std::move(result.log);

@@ -4,6 +4,7 @@
 #include "runtime/artifact.h"
 #include "runtime/call_frame.h"
 #include "runtime/device.h"
+#include "runtime/symm/heap.h"
 
 #include <tvm/ffi/any.h>
 #include <tvm/ffi/container/tensor.h>
@@ -60,11 +61,21 @@ class Executable {
 
   struct DeviceState {
     std::shared_ptr<Device> device;
+    const HeapTable* heap_table = nullptr;  // for modules that have one
     std::array<std::atomic<const LoadedVariant*>, kMaxVariants> variants{};
     std::vector<std::unique_ptr<LoadedVariant>> owned;
   };
 
+  /// What is loaded for one rank of one heap: its module has the heap's table.
+  struct RankState : DeviceState {
+    std::weak_ptr<SymmetricHeap> heap;
+    int rank = 0;
+    HeapTable table;
+  };
+
   DeviceState& StateOf(int device_index);
+  DeviceState& StateOf(const LaunchPlace& place);
+  LaunchPlace PlaceOf(const CallFrame& frame) const;
   const LoadedVariant& LoadSlow(DeviceState& state, int variant);
   LoadedVariant Build(DeviceState& state, int variant);
 
@@ -73,11 +84,12 @@ class Executable {
   int ChooseVariant(const CallFrame& frame) const;
   void OutputShape(const Param& param, const CallFrame& frame, int64_t* shape) const;
   std::vector<tvm::ffi::Tensor> AllocateOutputs(DeviceState& state, CallFrame* frame) const;
-  void RunVariant(DeviceState& state, const CallFrame& frame);
+  void RunVariant(DeviceState& state, const CallFrame& frame, Stream stream, bool prepare);
   std::vector<BufferArg> DescribeBuffers(const LoadedVariant& loaded, size_t index,
                                          const CallFrame& frame, void* const* workspaces) const;
   int64_t EvaluateOrThrow(const HostExpr& expr, const CallFrame& frame, const char* what) const;
-  void Launch(DeviceState& state, const LoadedVariant& loaded, const CallFrame& frame) const;
+  void Launch(DeviceState& state, const LoadedVariant& loaded, const CallFrame& frame,
+              Stream stream) const;
   void LaunchKernel(DeviceState& state, const LoadedVariant& loaded, size_t index,
                     const CallFrame& frame, void* const* workspaces, Stream stream) const;
   Dim3 EvaluateExtents(const std::array<HostExpr, 3>& extents, const CallFrame& frame,
@@ -88,6 +100,7 @@ class Executable {
   Generator generator_;
   std::array<std::atomic<DeviceState*>, kMaxDevices> states_{};
   std::vector<std::unique_ptr<DeviceState>> owned_states_;
+  std::vector<std::unique_ptr<RankState>> rank_states_;
   std::recursive_mutex mutex_;  // a generator may compile, and so load, on this thread
   mutable std::array<std::atomic<int64_t>, kMaxVariants> launches_{};
 };

@@ -256,9 +256,8 @@ void Executable::LaunchKernel(DeviceState& state, const LoadedVariant& loaded, s
   state.device->Launch(request);
 }
 
-void Executable::Launch(DeviceState& state, const LoadedVariant& loaded,
-                        const CallFrame& frame) const {
-  const Stream stream = CurrentStream(frame.device);
+void Executable::Launch(DeviceState& state, const LoadedVariant& loaded, const CallFrame& frame,
+                        Stream stream) const {
   Workspaces workspaces(*state.device, stream);
   for (const Workspace& workspace : loaded.variant.workspaces) {
     const int64_t bytes = EvaluateOrThrow(workspace.bytes, frame, "workspace");
@@ -290,28 +289,66 @@ int Executable::SelectVariant(const TVMFFIAny* args, int32_t num_args) {
   return ChooseVariant(frame);
 }
 
-void Executable::RunVariant(DeviceState& state, const CallFrame& frame) {
+void Executable::RunVariant(DeviceState& state, const CallFrame& frame, Stream stream,
+                            bool prepare) {
   if (!artifact_.checks.empty()) CheckConditions(frame);
   const int variant = ChooseVariant(frame);
   const LoadedVariant* loaded = state.variants[variant].load(std::memory_order_acquire);
   if (loaded == nullptr) loaded = &LoadSlow(state, variant);
-  Launch(state, *loaded, frame);
+  if (prepare) return;
+  Launch(state, *loaded, frame, stream);
   launches_[variant].fetch_add(1, std::memory_order_relaxed);
+}
+
+// The rank of a launch: the one whose memory the tensors are in, else the one that this thread
+// launches for.
+LaunchPlace Executable::PlaceOf(const CallFrame& frame) const {
+  LaunchPlace place = GetLaunchPlace();
+  const Param* first = nullptr;
+  for (size_t i = 0; i < artifact_.params.size(); ++i) {
+    const Param& param = artifact_.params[i];
+    const bool memory = param.kind != ParamKind::kScalar && !param.is_output;
+    if (!memory || frame.addresses[i] == 0) continue;
+    LaunchPlace found = FindHeap(reinterpret_cast<const void*>(frame.addresses[i]));
+    if (found.heap == nullptr) {
+      if (param.remote.empty()) continue;
+      throw Diag({}, "RuntimeError")
+          << artifact_.name << ": " << param.remote << " reaches `" << param.name
+          << "` of other ranks, but the tensor given is not in symmetric memory"
+          << Help("allocate it with World.tensor");
+    }
+    if (first != nullptr && (found.heap != place.heap || found.rank != place.rank)) {
+      throw Diag({}, "ValueError")
+          << artifact_.name << ": `" << first->name << "` is a tensor of rank " << place.rank
+          << " and `" << param.name << "` one of "
+          << (found.heap != place.heap ? "another world" : "rank " + std::to_string(found.rank))
+          << ": a launch takes the tensors of one rank";
+    }
+    found.prepare = place.prepare;
+    place = std::move(found);
+    first = &param;
+  }
+  if (place.heap != nullptr) return place;
+  throw Diag({}, "RuntimeError")
+      << artifact_.name << " asks for ranks, but is launched without any: no tensor given is in "
+      << "symmetric memory" << Help("launch it with World.launch");
 }
 
 void Executable::Call(const TVMFFIAny* args, int32_t num_args, ffi::Any* result) {
   CallFrame frame;
   Bind(args, num_args, &frame);
   const bool physical = plan_.device_type == kDLCUDA;
-  DeviceState& state = StateOf(physical ? frame.device.device_id : CurrentRank());
-  if (artifact_.uses_heap && !state.device->has_heap()) {
-    throw Diag({}, "RuntimeError")
-        << artifact_.name << " uses remote operators, but rank " << CurrentRank()
-        << " has no symmetric heap" << Help("make one for all ranks before the launch");
-  }
-  if (artifact_.outputs.empty()) return RunVariant(state, frame);
+  const LaunchPlace& thread = GetLaunchPlace();
+  const int rank = thread.heap != nullptr ? thread.rank : CurrentRank();
+  DeviceState& state = artifact_.uses_heap
+                           ? StateOf(PlaceOf(frame))
+                           : StateOf(physical ? frame.device.device_id : rank);
+  // A World launches each rank on its own stream: ranks that share a GPU run together.
+  const Stream stream = thread.heap != nullptr ? thread.heap->stream(thread.rank)
+                                               : CurrentStream(frame.device);
+  if (artifact_.outputs.empty()) return RunVariant(state, frame, stream, thread.prepare);
   std::vector<ffi::Tensor> outputs = AllocateOutputs(state, &frame);
-  RunVariant(state, frame);
+  RunVariant(state, frame, stream, thread.prepare);
   if (outputs.size() == 1) {
     *result = std::move(outputs[0]);
   } else {

@@ -89,7 +89,6 @@ class SimDevice : public runtime::Device {
 
   DLDevice tensor_device() const override { return {kDLCPU, 0}; }
   const runtime::DeviceProperties& properties() const override { return properties_; }
-  bool has_heap() const override { return WorldIsOpen() && rank_ < Machine::Get().config().ranks; }
   bool needs_buffers() const override { return true; }
 
   std::string CompilerId() override { return sim::CompilerId(); }

@@ -5,6 +5,7 @@
 #include "compiler/ir/diag.h"
 #include "compiler/ir/kernel_params.h"
 #include "compiler/ir/text.h"
+#include "compiler/isa/instr.h"
 #include "compiler/passes/passes.h"
 #include "support/diagnostics.h"
 
@@ -60,6 +61,42 @@ class HostPlanner {
             {Host(check->cond), "RuntimeError", text.empty() ? Print(check->cond) : text});
       }
     }
+  }
+
+  // Which tensors are reached on other ranks, and where.
+  void Remote() {
+    auto reach = [&](const Region& r, const Span& span) {
+      out_->uses_heap = true;
+      auto it = param_of_.find(r->buffer->storage.get());
+      if (it == param_of_.end() || !out_->params[it->second].remote.empty()) return;
+      std::string file = span.defined() ? std::string(span->file) : "";
+      file = file.substr(file.rfind('/') + 1);
+      out_->params[it->second].remote =
+          span.defined() ? "line " + std::to_string(span->line) + " of " + file : "it";
+    };
+    MapKernels(func_, [&](const Kernel& k) {
+      Span span;
+      Walk(k->body, [&](const NodeObj* n) {
+        if (IsStmtKind(n->kind)) span = static_cast<const StmtObj*>(n)->span;
+        if (n->kind == NodeKind::kOp) {
+          OpCode op = static_cast<const OpObj*>(n)->op();
+          out_->uses_heap = out_->uses_heap || op == OpCode::kRank || op == OpCode::kNumRanks;
+        }
+        if (n->kind == NodeKind::kRegion) {
+          const auto* r = static_cast<const RegionObj*>(n);
+          if (r->peer.defined()) reach(ffi::GetRef<Region>(r), span);
+        }
+        if (n->kind == NodeKind::kCall) {
+          const auto* call = static_cast<const CallObj*>(n);
+          if (!isa::Get(Str(call->instr)).needs_heap) return true;
+          for (const Expr& a : call->args) {
+            if (const auto* addr = a.as<AddrObj>()) reach(addr->region, call->span);
+          }
+        }
+        return true;
+      });
+      return k;
+    });
   }
 
   runtime::Variant Variant() {
@@ -247,6 +284,7 @@ void PlanHost(const Func& f, PassContext& ctx, runtime::Artifact* artifact) {
   HostPlanner planner(f, out);
   planner.Params();
   planner.HostBody();
+  planner.Remote();
   out->name = std::string(f->name);
   out->target_kind = target::KindName(ctx.target.kind);
   out->target_arch = ctx.target.arch->name;

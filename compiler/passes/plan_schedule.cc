@@ -57,6 +57,20 @@ std::set<const StorageObj*> Reads(const Stmt& s) {
   return out;
 }
 
+// Publishes what was done before it, or comes before what follows: nothing moves across it.
+bool OrdersOthers(const Stmt& s) {
+  bool found = false;
+  Walk(s, [&](const NodeObj* n) {
+    if (n->kind != NodeKind::kTileOp) return !found;
+    const auto* op = static_cast<const TileOpObj*>(n);
+    for (const Effect& e : DefOf(op).effects(op)) {
+      found = found || (e.order != Order::kWeak && e.order != Order::kRelaxed);
+    }
+    return !found;
+  });
+  return found;
+}
+
 class Planner {
  public:
   Planner(const Kernel& k, PassContext* ctx) : kernel_(k), ctx_(ctx) {}
@@ -144,6 +158,7 @@ class Planner {
         return !jump;
       });
       if (jump) return Decline(loop, "it has a break, continue or return");
+      if (OrdersOthers(units[i])) return Decline(loop, "it signals or waits for other threads");
     }
     for (size_t i = 0; i < units.size(); ++i) {
       if (!producer[i] && units[i].kind() != NodeKind::kBind) continue;

@@ -32,7 +32,7 @@ _NAMES = {
     "next_power_of_2": ("_settings", "next_power_of_2"),
     "cdiv": ("_settings", "cdiv"),
 }
-_MODULES = ("language", "sim", "errors", "profiler", "testing", "compat", "targets")
+_MODULES = ("language", "distributed", "sim", "errors", "profiler", "testing", "compat", "targets")
 # Modules of the dialect's package that programs also reach as attributes: compat/modules.py
 _COMPATIBILITY = [
     "layout",

@@ -35,7 +35,7 @@ void LimitNvrtcToDriver() {
 [[maybe_unused]] const bool registered = [] {
   RegisterDeviceFactory("cuda", [](std::string_view, int index) -> std::shared_ptr<Device> {
     return std::make_shared<CudaDevice>(index);
-  });
+  }, DeviceCount);
   return true;
 }();
 
@@ -168,6 +168,11 @@ void CudaDevice::DestroyStream(Stream stream) {
 void CudaDevice::Synchronize(Stream stream) {
   const ContextScope scope(context_);
   Check(driver_.StreamSynchronize(static_cast<StreamRef>(stream)), "cuStreamSynchronize");
+}
+
+void CudaDevice::SynchronizeAll() {
+  const ContextScope scope(context_);
+  Check(driver_.CtxSynchronize(), "cuCtxSynchronize");
 }
 
 Event CudaDevice::CreateEvent() {

@@ -17,7 +17,6 @@ class CudaDevice : public Device {
 
   DLDevice tensor_device() const override { return {kDLCUDA, ordinal_}; }
   const DeviceProperties& properties() const override { return properties_; }
-  bool has_heap() const override { return false; }
   bool needs_buffers() const override { return false; }
 
   std::string CompilerId() override;
@@ -27,11 +26,20 @@ class CudaDevice : public Device {
   void* Allocate(size_t bytes, Stream stream) override;
   void Free(void* address, Stream stream) override;
   void Copy(void* target, const void* source, size_t bytes, Stream stream) override;
+  size_t SharedGranularity() override;
+  void* ReserveAddresses(size_t bytes) override;
+  void ReleaseAddresses(void* at, size_t bytes) override;
+  void MapShared(void* at, size_t bytes, const std::vector<int>& users) override;
+  void UnmapShared(void* at, size_t bytes) override;
+  void RequirePeerAccess(const Device& other) override;
+  void Zero(void* at, size_t bytes, Stream stream) override;
+
   void Launch(const LaunchRequest& request) override;
 
   Stream CreateStream() override;
   void DestroyStream(Stream stream) override;
   void Synchronize(Stream stream) override;
+  void SynchronizeAll() override;
   Event CreateEvent() override;
   void DestroyEvent(Event event) override;
   void RecordEvent(Event event, Stream stream) override;

@@ -62,6 +62,35 @@ struct LaunchConfig {
 constexpr unsigned kEventDefault = 0;
 constexpr unsigned kStreamNonBlocking = 1;
 
+/// Virtual memory: pinned memory of one device (CU_MEM_ALLOCATION_TYPE_PINNED,
+/// CU_MEM_LOCATION_TYPE_DEVICE), read and written by the devices that get access.
+using AllocationHandle = unsigned long long;
+
+struct MemoryLocation {
+  int type = 1;
+  int id = 0;
+};
+
+struct AllocationProperties {
+  int type = 1;
+  int handle_types = 0;
+  MemoryLocation location;
+  void* windows_attributes = nullptr;
+  struct {
+    unsigned char compression = 0;
+    unsigned char gpu_direct_rdma = 0;
+    unsigned short usage = 0;
+    unsigned char reserved[4] = {};
+  } flags;
+};
+
+struct AccessDescriptor {
+  MemoryLocation location;
+  int flags = 3;  // CU_MEM_ACCESS_FLAGS_PROT_READWRITE
+};
+
+constexpr int kMinimumGranularity = 0;
+
 struct DriverApi {
   Result (*Init)(unsigned flags);
   Result (*DriverGetVersion)(int* version);
@@ -87,6 +116,26 @@ struct DriverApi {
   Result (*MemAllocAsync)(DevicePointer* address, size_t bytes, StreamRef stream);
   Result (*MemFreeAsync)(DevicePointer address, StreamRef stream);
   Result (*MemcpyAsync)(DevicePointer target, DevicePointer source, size_t bytes, StreamRef stream);
+  Result (*MemsetD8Async)(DevicePointer address, unsigned char value, size_t bytes,
+                          StreamRef stream);
+  Result (*DeviceCanAccessPeer)(int* can, DeviceOrdinal device, DeviceOrdinal peer);
+  Result (*MemGetAllocationGranularity)(size_t* bytes, const AllocationProperties* properties,
+                                        int option);
+  Result (*MemAddressReserve)(DevicePointer* address, size_t bytes, size_t alignment,
+                              DevicePointer wish, unsigned long long flags);
+  Result (*MemAddressFree)(DevicePointer address, size_t bytes);
+  Result (*MemCreate)(AllocationHandle* handle, size_t bytes,
+                      const AllocationProperties* properties, unsigned long long flags);
+  Result (*MemRelease)(AllocationHandle handle);
+  Result (*MemMap)(DevicePointer address, size_t bytes, size_t offset, AllocationHandle handle,
+                   unsigned long long flags);
+  Result (*MemUnmap)(DevicePointer address, size_t bytes);
+  Result (*MemSetAccess)(DevicePointer address, size_t bytes, const AccessDescriptor* access,
+                         size_t count);
+  Result (*ModuleGetGlobal)(DevicePointer* address, size_t* bytes, ModuleRef module,
+                            const char* name);
+  Result (*MemcpyHtoD)(DevicePointer target, const void* source, size_t bytes);
+  Result (*CtxSynchronize)();
   Result (*StreamCreate)(StreamRef* stream, unsigned flags);
   Result (*StreamDestroy)(StreamRef stream);
   Result (*StreamSynchronize)(StreamRef stream);

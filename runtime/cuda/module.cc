@@ -42,4 +42,13 @@ Function* CudaModule::GetFunction(const FunctionRequest& request) {
   return functions_.emplace_back(std::make_unique<CudaFunction>(handle)).get();
 }
 
+void CudaModule::SetConstant(const char* name, const void* value, size_t bytes) {
+  const ContextScope scope(context_);
+  DevicePointer address = 0;
+  size_t size = 0;
+  if (Driver().ModuleGetGlobal(&address, &size, handle_, name) != kSuccess) return;
+  TS_CHECK(size == bytes) << name << " has " << size << " bytes in the module, not " << bytes;
+  Check(Driver().MemcpyHtoD(address, value, bytes), "cuMemcpyHtoD");
+}
+
 }  // namespace tilescale::runtime::cuda

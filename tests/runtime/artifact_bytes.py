@@ -185,6 +185,7 @@ class Writer:
         self.each(p.shape, self.expr)
         self.each(p.strides, self.expr)
         self.raw(struct.pack("<BB", p.is_output, p.nullable))
+        self.text("")  # remote
 
     def arg(self, arg):
         kind, what, dtype = (*arg, "")[:3]

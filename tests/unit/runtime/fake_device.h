@@ -47,7 +47,6 @@ class FakeDevice : public Device {
 
   DLDevice tensor_device() const override { return where_; }
   const DeviceProperties& properties() const override { return properties_; }
-  bool has_heap() const override { return heap; }
   bool needs_buffers() const override { return describe; }
   std::string CompilerId() override { return compiler_id; }
   CompileResult Compile(const CompileRequest& request) override {
@@ -103,7 +102,6 @@ class FakeDevice : public Device {
   void WaitEvent(Stream, Event) override {}
   double ElapsedMilliseconds(Event, Event) override { return 0; }
 
-  bool heap = false;
   bool describe = true;
   bool record = true;
   bool fail_launch = false;

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// What Python sees of symmetric memory: `tilescale.runtime.open_heap`.
+#include "runtime/symm/heap.h"
+#include "support/diagnostics.h"
+#include "support/ffi_boundary.h"
+
+#include <tvm/ffi/container/array.h>
+#include <tvm/ffi/container/tensor.h>
+#include <tvm/ffi/dtype.h>
+#include <tvm/ffi/function.h>
+#include <tvm/ffi/object.h>
+#include <tvm/ffi/reflection/registry.h>
+#include <tvm/ffi/string.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tilescale::runtime {
+namespace {
+
+namespace ffi = tvm::ffi;
+namespace refl = tvm::ffi::reflection;
+
+// A tensor owns its rank's part of the allocation, and keeps the heap.
+struct HeapAllocator {
+  std::shared_ptr<SymmetricHeap> heap;
+  int rank;
+  std::string name;
+
+  void AllocData(DLTensor* tensor) {
+    const auto bytes = static_cast<int64_t>(ffi::GetDataSize(*tensor));
+    tensor->data = heap->Allocate(rank, {name, bytes, tensor->dtype});
+  }
+  void FreeData(DLTensor* tensor) { heap->Free(rank, tensor->data); }
+};
+
+class HeapObj : public ffi::Object {
+ public:
+  std::shared_ptr<SymmetricHeap> heap;
+
+  explicit HeapObj(std::shared_ptr<SymmetricHeap> h) : heap(std::move(h)) {}
+
+  int64_t Ranks() const { return heap->ranks(); }
+  ffi::String Transport() const { return heap->transport(); }
+  bool Closed() const { return heap->closed(); }
+  void Close() {
+    CallGuarded([&] { heap->Close(); });
+  }
+  void Barrier() {
+    CallGuarded([&] { heap->Barrier(); });
+  }
+  int64_t DeviceOf(int64_t rank) const {
+    return CallGuarded([&] { return heap->device(Checked(rank))->tensor_device().device_id; });
+  }
+
+  /// The rank's next allocation.
+  ffi::Tensor Tensor(int64_t rank, ffi::Array<int64_t> shape, ffi::String dtype,
+                     ffi::String name) {
+    return CallGuarded([&] {
+      const int r = Checked(rank);
+      const std::vector<int64_t> extents(shape.begin(), shape.end());
+      return ffi::Tensor::FromNDAlloc(HeapAllocator{heap, r, std::string(name)},
+                                      ffi::ShapeView(extents.data(), extents.size()),
+                                      ffi::StringToDLDataType(dtype),
+                                      heap->device(r)->tensor_device());
+    });
+  }
+
+  /// Launches of this thread are the rank's from now on, until Leave.
+  void Enter(int64_t rank, bool prepare) {
+    CallGuarded([&] {
+      const int r = Checked(rank);
+      if (heap->closed()) throw Diag({}, "RuntimeError") << "the world of this launch is closed";
+      SetLaunchPlace({heap, r, prepare});
+    });
+  }
+  void Leave() { SetLaunchPlace({}); }
+
+  /// Work of the ranks' streams comes behind what is on the callers' streams (one a rank), and what
+  /// those get later behind the ranks'. All ranks at once: a rank must not wait for another's end.
+  void Fork(ffi::Array<int64_t> callers) {
+    CallGuarded([&] {
+      for (int r = 0; r < heap->ranks(); ++r) Order(r, Raw(callers[r]), heap->stream(r));
+    });
+  }
+  void Join(ffi::Array<int64_t> callers) {
+    CallGuarded([&] {
+      for (int r = 0; r < heap->ranks(); ++r) Order(r, heap->stream(r), Raw(callers[r]));
+    });
+  }
+
+  static constexpr bool _type_mutable = true;
+  TVM_FFI_DECLARE_OBJECT_INFO_FINAL("tilescale.runtime.Heap", HeapObj, ffi::Object);
+
+ private:
+  static Stream Raw(int64_t handle) { return reinterpret_cast<Stream>(handle); }
+
+  int Checked(int64_t rank) const {
+    if (rank >= 0 && rank < heap->ranks()) return static_cast<int>(rank);
+    throw Diag({}, "IndexError") << "there is no rank " << rank << " in a world of "
+                                 << heap->ranks();
+  }
+
+  void Order(int rank, Stream first, Stream then) {
+    if (first == then) return;
+    Device& device = *heap->device(rank);
+    const Event event = device.CreateEvent();
+    device.RecordEvent(event, first);
+    device.WaitEvent(then, event);
+    device.DestroyEvent(event);
+  }
+};
+
+ffi::ObjectRef Open(ffi::String transport, int64_t ranks) {
+  return ffi::ObjectRef(ffi::make_object<HeapObj>(
+      OpenHeap(std::string(transport), static_cast<int>(ranks))));
+}
+
+TVM_FFI_STATIC_INIT_BLOCK() {
+  refl::ObjectDef<HeapObj>(refl::init(false))
+      .def("ranks", &HeapObj::Ranks)
+      .def("transport", &HeapObj::Transport)
+      .def("closed", &HeapObj::Closed)
+      .def("close", &HeapObj::Close)
+      .def("barrier", &HeapObj::Barrier)
+      .def("device_of", &HeapObj::DeviceOf)
+      .def("tensor", &HeapObj::Tensor)
+      .def("enter", &HeapObj::Enter)
+      .def("leave", &HeapObj::Leave)
+      .def("fork", &HeapObj::Fork)
+      .def("join", &HeapObj::Join);
+  refl::GlobalDef().def("tilescale.runtime.open_heap", Guarded(&Open));
+}
+
+}  // namespace
+}  // namespace tilescale::runtime

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "runtime/device.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// Symmetric memory: allocations that every rank has at a place which the others can name.
+///
+/// A transport says how ranks reach each other: "sim" (simulated ranks, sim/heap.cc), "local" (one
+/// process drives all GPUs of a host, symm/local.cc). A rank is not a device: several ranks may run
+/// on one. The launcher finds the heap of a launch by the tensors it is given.
+namespace tilescale::runtime {
+
+constexpr int kMaxRanks = 72;
+
+/// What a kernel knows of its peers: ts::HeapTable in device/tilescale/ptx/peer.cuh.
+struct HeapTable {
+  int32_t rank = 0;
+  int32_t num_ranks = 0;
+  uint64_t base[kMaxRanks] = {};
+};
+
+struct HeapBlock {
+  std::string name;  // for reports
+  int64_t bytes = 0;
+  DLDataType dtype{};
+
+  bool operator==(const HeapBlock& other) const { return bytes == other.bytes; }
+};
+
+class SymmetricHeap {
+ public:
+  /// Throws ValueError unless 1 <= ranks <= kMaxRanks.
+  explicit SymmetricHeap(int ranks);
+  virtual ~SymmetricHeap() = default;
+  SymmetricHeap(const SymmetricHeap&) = delete;
+  SymmetricHeap& operator=(const SymmetricHeap&) = delete;
+
+  int ranks() const { return ranks_; }
+  virtual const char* transport() const = 0;
+  /// The device that runs a rank's kernels and holds its memory, and the stream that a World
+  /// launches on.
+  virtual std::shared_ptr<Device> device(int rank) const = 0;
+  virtual Stream stream(int rank) const = 0;
+
+  /// The rank's next allocation, zeroed. Collective: all ranks make the same allocations in the
+  /// same order; one that differs from what another rank made is a ValueError naming both.
+  void* Allocate(int rank, const HeapBlock& block);
+  /// The memory is free once all ranks have freed it.
+  void Free(int rank, void* address);
+  /// The same place on another rank.
+  virtual void* Peer(const void* address, int from, int to) const = 0;
+  /// The rank whose memory holds the address; -1: none.
+  virtual int RankOf(const void* address) const = 0;
+  virtual HeapTable Table(int rank) const = 0;
+
+  /// Waits until all that was launched on the ranks' streams is done; raises what went wrong.
+  void Barrier();
+  /// No allocation and no launch behind it. The memory of living tensors stays theirs. Twice: an
+  /// error.
+  void Close();
+  bool closed() const { return closed_; }
+
+ protected:
+  /// Memory for all ranks, the same size on each; rank 0's address.
+  virtual void* Make(const HeapBlock& block) = 0;
+  virtual void Release(void* address_on_rank_0) = 0;
+  virtual void OnClose() {}
+
+ private:
+  struct Entry {
+    HeapBlock block;
+    void* address = nullptr;  // on rank 0; null when all have freed it
+    int first = 0;            // the rank that made it
+    int freed = 0;
+  };
+
+  int ranks_;
+  bool closed_ = false;
+  std::mutex mutex_;
+  std::vector<Entry> entries_;  // in order of allocation
+  std::vector<size_t> made_;    // by rank: how many
+};
+
+/// Which rank this thread launches for.
+struct LaunchPlace {
+  std::shared_ptr<SymmetricHeap> heap;
+  int rank = 0;
+  bool prepare = false;  // compile and load, do not launch
+};
+/// Null heap: launches of this thread are of no World.
+void SetLaunchPlace(LaunchPlace place);
+const LaunchPlace& GetLaunchPlace();
+
+/// The open heap that holds the address, and the rank; a null heap if none does.
+LaunchPlace FindHeap(const void* address);
+
+using HeapFactory = std::function<std::shared_ptr<SymmetricHeap>(int ranks)>;
+/// By transport name, at library load.
+void RegisterTransport(std::string name, HeapFactory factory);
+/// Makes and registers a heap. Throws ValueError on an unknown transport.
+std::shared_ptr<SymmetricHeap> OpenHeap(std::string_view transport, int ranks);
+
+}  // namespace tilescale::runtime
