@@ -69,6 +69,17 @@ class Simplifier : public Mutator {
     if (!out->then_case.defined()) out->then_case = MakeSeq({});
     return Stmt(out);
   }
+  Stmt MutateGroup(const Group& s) override {
+    size_t mark = analyzer_.Mark();
+    if (kernel_->threads[1] * kernel_->threads[2] == 1) {
+      Expr tx = kernel_->thread_vars[0];
+      analyzer_.Assume(Ge(tx, MakeConst(s->first)));
+      analyzer_.Assume(Lt(tx, s->first + s->count));
+    }
+    Stmt out = DefaultStmt(s);
+    analyzer_.Leave(mark);
+    return out;
+  }
   Stmt MutateCheck(const Check& s) override {
     Stmt out = DefaultStmt(s);
     if (s->assume) analyzer_.Assume(s->cond);

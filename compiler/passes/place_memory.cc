@@ -16,7 +16,12 @@ using namespace ir;  // NOLINT
 namespace {
 
 struct Life {
-  Buffer buffer;
+  Buffer buffer;  // or
+  Token token;    // its mbarriers: `full` of each slot, then `empty`
+  const NodeObj* key() const {
+    return buffer.defined() ? static_cast<const NodeObj*>(buffer.get()) : token.get();
+  }
+  std::string name() const { return std::string(buffer.defined() ? buffer->name : token->name); }
   int64_t bytes = 0, align = 16;
   int first = -1, last = -1;  // statement numbers
   int declared = 0;
@@ -49,7 +54,7 @@ class Lives {
     ++time_;
     switch (s.kind()) {
       case NodeKind::kSeq:
-        for (const Stmt& x : s.as<SeqObj>()->stmts) Visit(x);
+        Sequence(s.as<SeqObj>()->stmts);
         return;
       case NodeKind::kAlloc:
         Declare(s.as<AllocObj>());
@@ -70,11 +75,30 @@ class Lives {
         Visit(s.as<IfObj>()->else_case);
         return;
       case NodeKind::kGroup:
-        // Groups run side by side: what one touches is live while any runs.
         Body([&] { Visit(s.as<GroupObj>()->body); });
         return;
       default:
         Touch(s.get());
+    }
+  }
+
+  // Groups run side by side: what one touches is live while any of them runs.
+  void Sequence(const ffi::Array<Stmt>& stmts) {
+    size_t first = stmts.size(), last = 0;
+    for (size_t i = 0; i < stmts.size(); ++i) {
+      if (stmts[i].kind() != NodeKind::kGroup) continue;
+      first = std::min(first, i);
+      last = i;
+    }
+    for (size_t i = 0; i < stmts.size(); ++i) {
+      if (i != first) {
+        Visit(stmts[i]);
+        continue;
+      }
+      Body([&] {
+        for (; i < last; ++i) Visit(stmts[i]);
+        Visit(stmts[last]);
+      });
     }
   }
 
@@ -93,6 +117,14 @@ class Lives {
   }
 
   void Declare(const AllocObj* alloc) {
+    if (alloc->token.defined() && alloc->arrivals > 0) {
+      Life life;
+      life.token = alloc->token;
+      life.bytes = 2 * 8 * alloc->token->depth;
+      life.declared = time_;
+      life.pinned = true;
+      all.push_back(life);
+    }
     if (!alloc->buffer.defined()) return;
     Space space = alloc->buffer->space();
     if (space != Space::kShared && space != Space::kMbar) return;
@@ -157,11 +189,12 @@ int64_t Place(std::vector<Life>* lives, bool reuse) {
 class WriteOffsets : public Mutator {
  public:
   explicit WriteOffsets(const std::vector<Life>& lives) {
-    for (const Life& l : lives) offset_[l.buffer.get()] = l.offset;
+    for (const Life& l : lives) offset_[l.key()] = l.offset;
   }
   Stmt MutateAlloc(const Alloc& s) override {
-    if (!s->buffer.defined()) return s;
-    auto it = offset_.find(s->buffer.get());
+    const NodeObj* key = s->buffer.defined() ? static_cast<const NodeObj*>(s->buffer.get())
+                                             : s->token.get();
+    auto it = offset_.find(key);
     if (it == offset_.end()) return s;
     auto out = CopyNode(s.get());
     out->offset = it->second;
@@ -169,7 +202,7 @@ class WriteOffsets : public Mutator {
   }
 
  private:
-  std::unordered_map<const BufferObj*, int64_t> offset_;
+  std::unordered_map<const NodeObj*, int64_t> offset_;
 };
 
 }  // namespace
@@ -181,7 +214,7 @@ Func PlaceMemory(Func f, PassContext& ctx) {
     std::vector<Life> lives = Lives(k->body).all;
     int64_t total = Place(&lives, !f->options->disable_shared_reuse);
     for (const Life& l : lives) {
-      ctx.Record("place-memory", k->span, "shared " + std::string(l.buffer->name),
+      ctx.Record("place-memory", k->span, "shared " + l.name(),
                  std::to_string(l.bytes) + " bytes at " + std::to_string(l.offset));
     }
     auto out = CopyNode(k.get());

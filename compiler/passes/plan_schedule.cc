@@ -17,6 +17,12 @@ using namespace ir;  // NOLINT
 
 namespace {
 
+// Bind, Alloc, View, or an assumption: no unit.
+bool IsDeclaration(const Stmt& s) {
+  return s.kind() == NodeKind::kBind || s.kind() == NodeKind::kAlloc || s.kind() == NodeKind::kView ||
+         (s.kind() == NodeKind::kCheck && s.as<CheckObj>()->assume);
+}
+
 std::set<const StorageObj*> Touched(const Stmt& s, bool writes) {
   std::set<const StorageObj*> out;
   Walk(s, [&](const NodeObj* n) {
@@ -212,7 +218,7 @@ class Planner {
       steps.push_back(Step(s));
     };
     for (size_t i = 0; i < units.size(); ++i) {
-      if (units[i].kind() == NodeKind::kBind) continue;
+      if (IsDeclaration(units[i])) continue;
       std::string label = Label(units[i]->label.size() ? std::string(units[i]->label) : "unit");
       units[i] = WithLabel(units[i], label);
     }
@@ -223,7 +229,7 @@ class Planner {
     }
     step(StepVerb::kCommit, pipe_name, stages - 1);
     for (size_t i = 0; i < units.size(); ++i) {
-      if (!producer[i] && units[i].kind() != NodeKind::kBind)
+      if (!producer[i] && !IsDeclaration(units[i]))
         step(StepVerb::kDo, std::string(units[i]->label), 0);
     }
     auto scope = ffi::make_object<ScopeObj>();

@@ -9,6 +9,8 @@
 #include "support/strings.h"
 
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 namespace tilescale {
 
@@ -25,11 +27,26 @@ class Selector : public Mutator {
   Kernel Run() {
     arith::BindKernel(&analyzer_, func_, kernel_);
     threads_ = kernel_->user_threads();
+    if (kernel_->schedule.defined()) ReadSchedule(kernel_->schedule);
     auto out = CopyNode(kernel_.get());
     out->body = MutateStmt(kernel_->body);
     for (const Expr& fact : facts_) out->requires_.push_back(fact);
     Kernel selected(out);
     return FamilyWriter(families_).Apply(selected);
+  }
+
+  // A unit of the schedule runs on the threads of its role; what fills a pipe of cp.async may be
+  // asynchronous.
+  Stmt MutateStmt(const Stmt& s) override {
+    if (!s.defined() || s->label.empty()) return Mutator::MutateStmt(s);
+    auto role = role_threads_.find(std::string(s->label));
+    if (role == role_threads_.end()) return Mutator::MutateStmt(s);
+    int64_t threads = std::exchange(threads_, role->second);
+    bool outer = std::exchange(unit_, true);
+    Stmt out = Mutator::MutateStmt(s);
+    threads_ = threads;
+    unit_ = outer;
+    return out;
   }
 
   Stmt MutateFor(const For& loop) override {
@@ -83,7 +100,7 @@ class Selector : public Mutator {
     OpContext octx{ctx_->target,
                    *func_->options.get(),
                    threads_,
-                   pipelined_,
+                   pipelined_ || (unit_ && FillsPipe(op)),
                    &analyzer_,
                    ctx_->may_require_alignment(),
                    [&](Expr fact) { facts.push_back(std::move(fact)); }};
@@ -107,6 +124,32 @@ class Selector : public Mutator {
   }
 
  private:
+  void ReadSchedule(const Schedule& schedule) {
+    std::unordered_map<std::string, int64_t> threads;
+    for (const Role& r : schedule->roles)
+      threads[std::string(r->name)] = r->warps * target::Arch::kWarpSize;
+    // A role that is alone has the kernel's threads, whole warps or not.
+    if (schedule->roles.size() == 1) threads.begin()->second = threads_;
+    for (const Pipe& p : schedule->pipes) {
+      if (p->mechanism() != Done::kCpAsync) continue;
+      for (const Buffer& b : p->buffers) async_.insert(b->storage.get());
+    }
+    for (const Scope& scope : schedule->scopes) {
+      for (const Step& s : scope->steps) {
+        auto role = threads.find(std::string(s->role));
+        if (s->verb() == StepVerb::kDo && role != threads.end())
+          role_threads_[std::string(s->subject)] = role->second;
+      }
+    }
+  }
+
+  bool FillsPipe(const TileOp& op) const {
+    for (const Effect& e : DefOf(op.get()).effects(op.get())) {
+      if (e.mode != ir::Mode::kRead && async_.count(e.region->buffer->storage.get())) return true;
+    }
+    return false;
+  }
+
   static std::string Subject(const TileOp& op) {
     std::string text = Print(Stmt(op));
     while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
@@ -173,6 +216,9 @@ class Selector : public Mutator {
   arith::Analyzer analyzer_;
   int64_t threads_ = 0;
   bool pipelined_ = false;
+  bool unit_ = false;  // inside a unit of the schedule
+  std::unordered_map<std::string, int64_t> role_threads_;  // by unit
+  std::unordered_set<const StorageObj*> async_;            // buffers of pipes of cp.async
   std::vector<Expr> facts_;
   std::unordered_map<const StorageObj*, int64_t> families_;
 };

@@ -32,7 +32,7 @@ class InlineBinds : public Mutator {
 
 }  // namespace
 
-AccessReader::AccessReader(const Kernel& k) : kernel_(k) {}
+AccessReader::AccessReader(const Kernel& k) : kernel_(k), threads_(k->total_threads()) {}
 
 void AccessReader::DeclareAlloc(const AllocObj* s) {
   if (!s->buffer.defined() || s->buffer->space() != Space::kShared) return;
@@ -106,7 +106,7 @@ std::shared_ptr<Footprint> AccessReader::Enumerate(const Expr& index, int64_t el
     begins.push_back(begin);
     return ok;
   });
-  int64_t threads = kernel_->total_threads();
+  int64_t threads = threads_;
   if (!ok || points * threads * std::max<int64_t>(1, count * elem_bytes / 16) > kMaxPoints)
     return out;
   out->granule = std::gcd<int64_t>(elem_bytes * count, 16);
@@ -125,7 +125,7 @@ std::shared_ptr<Footprint> AccessReader::Enumerate(const Expr& index, int64_t el
     return std::nullopt;
   };
   int64_t wide = kernel_->threads[0] + kernel_->extra_threads;
-  for (int64_t t = 0; t < threads; ++t) {
+  for (int64_t t = first_thread_; t < first_thread_ + threads; ++t) {
     tx = t % wide;
     ty = t / wide % kernel_->threads[1];
     tz = t / wide / kernel_->threads[1];
@@ -176,7 +176,7 @@ bool AccessReader::OwnBytes(const Expr& index, int64_t count) {
     points *= std::max<int64_t>(1, *extent);
     return ok = points <= kMaxPoints;
   });
-  int64_t threads = kernel_->total_threads();
+  int64_t threads = threads_;
   if (!ok || points * threads > kMaxPoints || kernel_->threads[1] * kernel_->threads[2] != 1)
     return false;
   std::unordered_map<int64_t, int64_t> owner;
@@ -190,7 +190,7 @@ bool AccessReader::OwnBytes(const Expr& index, int64_t count) {
     }
     return 0;
   };
-  for (tx = 0; tx < threads; ++tx) {
+  for (tx = first_thread_; tx < first_thread_ + threads; ++tx) {
     for (int64_t p = 0; p < points; ++p) {
       auto e = arith::EvaluateInt(index, value);
       if (!e) return false;
@@ -251,7 +251,8 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
     }
     return true;
   });
-  a.key = Print(Substitute(full, canonical)) + loops + " x" + std::to_string(count * b->dtype.bits);
+  a.key = Print(Substitute(full, canonical)) + loops + " x" + std::to_string(count * b->dtype.bits) +
+          " by " + std::to_string(first_thread_) + "+" + std::to_string(threads_);
   if (home != home_.end()) a.key += " there";
   if (!a.shared) {
     // Statements are read more than once: each index is judged once.

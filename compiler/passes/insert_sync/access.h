@@ -37,6 +37,7 @@ struct Access {
   std::string key;   // canonical text of the index: equal keys touch the same bytes at each thread
   bool own = false;  // global: different threads of a block touch different bytes
   std::shared_ptr<Footprint> footprint;
+  const ir::GroupObj* group_of = nullptr;  // done by this group, seen from outside of it
   ir::Span span;
 };
 
@@ -50,6 +51,11 @@ class AccessReader {
   void DeclareBind(const ir::BindObj* s);
   void DeclareView(const ir::ViewObj* s);
   void EnterLoop(const ir::ForObj* s) { loops_[s->var.get()] = s; }
+  // The threads that run what is read next.
+  void SetThreads(int64_t first, int64_t count) {
+    first_thread_ = first;
+    threads_ = count;
+  }
 
   // Accesses of expressions and of the statement itself, with nested statements for compound ones.
   std::vector<Access> Read(const ir::Stmt& s);
@@ -68,6 +74,7 @@ class AccessReader {
   ir::Expr Inline(const ir::Expr& e);
 
   const ir::Kernel& kernel_;
+  int64_t first_thread_ = 0, threads_ = 0;
   struct Placed {
     int64_t offset, bytes;
   };

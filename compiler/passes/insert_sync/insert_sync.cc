@@ -13,6 +13,7 @@
 
 #include <map>
 #include <set>
+#include <utility>
 
 namespace tilescale {
 
@@ -84,6 +85,8 @@ class Walker {
         return;
       case NodeKind::kAlloc:
         reader_.DeclareAlloc(s.as<AllocObj>());
+        if (s.as<AllocObj>()->arrivals > 0 && s.as<AllocObj>()->token.defined())
+          between_groups_.insert(s.as<AllocObj>()->token.get());
         return;
       case NodeKind::kView:
         reader_.DeclareView(s.as<ViewObj>());
@@ -105,18 +108,8 @@ class Walker {
       }
       case NodeKind::kIf:
         return VisitIf(s.as<IfObj>(), s);
-      case NodeKind::kGroup: {
-        const auto* g = s.as<GroupObj>();
-        std::vector<Access> outer = pending_;
-        int64_t threads = threads_;
-        threads_ = g->count;
-        group_ = g;
-        Visit(g->body);
-        group_ = nullptr;
-        threads_ = threads;
-        pending_.insert(pending_.end(), outer.begin(), outer.end());
-        return;
-      }
+      case NodeKind::kGroup:
+        return VisitGroup(s.as<GroupObj>(), s);
       case NodeKind::kTokenOp:
         return VisitToken(s.as<TokenOpObj>());
       case NodeKind::kCall:
@@ -133,6 +126,53 @@ class Walker {
       default:
         Unit(s);
     }
+  }
+
+  // A group is ordered after what came before it as a whole; inside it only its own accesses count,
+  // because its barriers order no other threads (I8). Between groups nothing is repaired (I9).
+  void VisitGroup(const GroupObj* g, const Stmt& s) {
+    reader_.SetThreads(g->first, g->count);
+    std::vector<Access> mine = reader_.Read(g->body);
+    std::vector<Access> before;
+    for (const Access& a : pending_) {
+      if (a.group_of == nullptr || a.group_of == g) {
+        before.push_back(a);
+        continue;
+      }
+      for (const Access& b : mine) {
+        if (sync::Compare(a, b) != Conflict::kNone) NeedOrder(a, b, g);
+      }
+    }
+    std::vector<Access> outer = std::exchange(pending_, std::move(before));
+    Order(mine, s);
+    bool cleared = barriers_.count(s.get()) > 0;
+    if (cleared) outer.clear();
+    pending_.clear();
+    const GroupObj* outer_group = std::exchange(group_, g);
+    int64_t threads = std::exchange(threads_, g->count);
+    Visit(g->body);
+    group_ = outer_group;
+    threads_ = threads;
+    reader_.SetThreads(group_ == nullptr ? 0 : group_->first, threads_);
+    pending_ = std::move(outer);
+    for (Access& b : mine) {
+      b.group_of = g;
+      Remember(std::move(b));
+    }
+  }
+
+  // Tokens and the user's barriers are what orders groups: where both sides have some, the schedule's
+  // check (S2) or the user vouches for them.
+  void NeedOrder(const Access& a, const Access& b, const GroupObj* g) {
+    if (user_orders_ || (HasSync(a.group_of->body) && HasSync(g->body))) return;
+    auto line = [](const Span& s) {
+      return s.defined() ? "line " + std::to_string(s->line) : std::string("the compiler");
+    };
+    RaiseAt(b.span, "CompileError", "threads ", a.group_of->first, " to ",
+            a.group_of->first + a.group_of->count, " ", a.write ? "write" : "read", " `",
+            a.storage->name, "` at ", line(a.span), " and threads ", g->first, " to ",
+            g->first + g->count, " ", b.write ? "write" : "read", " `", b.storage->name, "` at ",
+            line(b.span), ", and no barrier orders them: use T.sync_threads() or a barrier of both");
   }
 
   // No barrier is needed inside: nothing of `s` conflicts with anything else of it, in any two
@@ -194,20 +234,35 @@ class Walker {
     switch (op->verb()) {
       case TokenVerb::kAcquire:
         ++reader_.acquired[token];
+        if (between_groups_.count(token)) Freed(token);
         return;
       case TokenVerb::kCommit:
-        ++reader_.commits;
+        if (!between_groups_.count(token) && token->done() == Done::kCpAsync) ++reader_.commits;
         return;
       case TokenVerb::kWait:
         ++reader_.waited[token];
+        if (between_groups_.count(token)) return;
         if (token->done() == Done::kCpAsync) Completed(reader_.commits - op->pending);
         return;
       case TokenVerb::kAwait:
         if (token->done() == Done::kCpAsync) Completed(reader_.commits - op->pending);
+        // Behind its loop a pipe is empty: fills that this walk took beyond the trip did not happen.
+        if (op->pending == 0) reader_.acquired[token] = reader_.waited[token];
         return;
       default:
         return;
     }
+  }
+
+  // The slot just acquired was filled, read and released before: all of it is over for everyone.
+  void Freed(const TokenObj* token) {
+    int64_t slot = reader_.acquired[token] - 1;
+    std::vector<Access> left;
+    for (Access& a : pending_) {
+      bool over = a.token == token && (slot - a.slot) % token->depth == 0;
+      if (!over) left.push_back(std::move(a));
+    }
+    pending_ = std::move(left);
   }
 
   // The issuing thread has observed the groups before `commit`.
@@ -251,6 +306,12 @@ class Walker {
   void Unit(const Stmt& s) {
     std::vector<Access> mine = reader_.Read(s);
     if (mine.empty()) return;
+    Order(mine, s);
+    for (Access& b : mine) Remember(std::move(b));
+  }
+
+  // The barrier in front of `s`, which does `mine`.
+  void Order(const std::vector<Access>& mine, const Stmt& s) {
     Barrier need;
     for (const Access& b : mine) {
       for (const Access& a : pending_) {
@@ -282,7 +343,6 @@ class Walker {
                it != barriers_.end() && it->second.kind == Conflict::kBlock) {
       Clear();
     }
-    for (Access& b : mine) Remember(std::move(b));
   }
 
   // A warp barrier orders what lanes of one warp did.
@@ -300,7 +360,8 @@ class Walker {
     for (const Access& a : pending_) {
       if (a.storage == b.storage && a.key == b.key && a.write == b.write && a.slot == b.slot &&
           a.async == b.async && a.atomic == b.atomic && a.group == b.group &&
-          a.one == b.one && a.release == b.release && a.acquire == b.acquire) {
+          a.one == b.one && a.release == b.release && a.acquire == b.acquire &&
+          a.group_of == b.group_of) {
         return;
       }
     }
@@ -314,17 +375,27 @@ class Walker {
   std::map<const StmtObj*, Barrier> barriers_;
   std::set<const VarObj*> divergent_;
   std::set<const StorageObj*> divergent_cells_;
+  std::set<const TokenObj*> between_groups_;
   int divergent_depth_ = 0;
   int64_t threads_ = 0;
   const GroupObj* group_ = nullptr;
 };
 
-// Puts the barriers in front of their statements.
+// Puts the barriers in front of their statements. A group of threads has a barrier of its own, with
+// a number that the user does not name.
 class Inserter : public Mutator {
  public:
   Inserter(const Kernel& k, const std::map<const StmtObj*, Barrier>& barriers, PassContext* ctx)
-      : barriers_(barriers), ctx_(ctx) {
-    all_ = threads_ = k->total_threads();
+      : kernel_(k), barriers_(barriers), ctx_(ctx) {
+    Walk(k->body, [&](const NodeObj* n) {
+      if (n->kind != NodeKind::kCall) return true;
+      const auto* call = static_cast<const CallObj*>(n);
+      isa::SyncKind sync = isa::Get(Str(call->instr)).sync;
+      if (sync == isa::SyncKind::kNamedBarrier || sync == isa::SyncKind::kBarrierArrive) {
+        if (auto id = AsInt(call->args[0])) reserved_.insert(*id);
+      }
+      return true;
+    });
   }
 
   Stmt MutateStmt(const Stmt& s) override {
@@ -337,20 +408,40 @@ class Inserter : public Mutator {
     return MakeSeq({drain, Make(it->second, s->span), out});
   }
   Stmt MutateGroup(const Group& g) override {
-    int64_t outer = threads_;
-    threads_ = g->count;
-    ++group_;
+    const GroupObj* outer = std::exchange(group_, g.get());
     Stmt out = DefaultStmt(g);
-    threads_ = outer;
+    group_ = outer;
     return out;
+  }
+  // T.sync_threads() is a barrier of the user's threads, whatever roles are behind them.
+  Stmt MutateCall(const Call& c) override {
+    if (group_ == nullptr || isa::Get(Str(c->instr)).sync != isa::SyncKind::kCtaBarrier) return c;
+    bool mine = group_->first == 0 && group_->count == kernel_->user_threads();
+    return mine && kernel_->extra_threads > 0 ? GroupBarrier(c->span) : Stmt(c);
   }
 
  private:
+  Stmt GroupBarrier(const Span& span) {
+    auto [it, fresh] = ids_.emplace(std::pair(group_->first, group_->count), 0);
+    if (fresh) {
+      int64_t id = 1;
+      while (reserved_.count(id)) ++id;
+      if (id >= target::Arch::kMaxNamedBarriers) {
+        RaiseAt(span, "CompileError", "the kernel needs more than ",
+                target::Arch::kMaxNamedBarriers - 1,
+                " named barriers: fewer groups of threads, or fewer barriers of its own");
+      }
+      reserved_.insert(id);
+      it->second = id;
+    }
+    return MakeCall("bar.sync", {MakeConst(it->second), MakeConst(group_->count)}, span);
+  }
+
   Stmt Make(const Barrier& b, const Span& span) {
     bool warp = b.kind == Conflict::kWarp;
-    std::string what = warp               ? "warp barrier"
-                       : threads_ == all_ ? "block barrier"
-                                          : "barrier of the group";
+    std::string what = warp                ? "warp barrier"
+                       : group_ == nullptr ? "block barrier"
+                                           : "barrier of the group";
     auto side = [](const Access& a) {
       const char* how = a.release   ? " (release)"
                         : a.acquire ? " (acquire)"
@@ -361,15 +452,18 @@ class Inserter : public Mutator {
     ctx_->Record("insert-sync", span, "memory " + std::string(b.first.storage->name),
                  what + " between " + side(b.first) + " and " + side(b.second) +
                      (b.drain ? ", behind a wait for asynchronous copies" : ""));
-    if (warp) return MakeCall("warp.sync", {MakeConst(0xffffffff, UInt(32))}, span);
-    if (threads_ == all_) return MakeCall("bar.cta", {}, span);
-    return MakeCall("bar.sync", {MakeConst(group_), MakeConst(threads_)}, span);
+    // A group of one warp needs no more than a warp barrier.
+    if (warp || (group_ != nullptr && group_->count == target::Arch::kWarpSize))
+      return MakeCall("warp.sync", {MakeConst(0xffffffff, UInt(32))}, span);
+    return group_ == nullptr ? MakeCall("bar.cta", {}, span) : GroupBarrier(span);
   }
 
+  const Kernel& kernel_;
   const std::map<const StmtObj*, Barrier>& barriers_;
   PassContext* ctx_;
-  int64_t threads_ = 0, all_ = 0;
-  int group_ = 0;
+  const GroupObj* group_ = nullptr;
+  std::set<int64_t> reserved_;
+  std::map<std::pair<int64_t, int64_t>, int64_t> ids_;  // of a range of threads
 };
 
 }  // namespace
