@@ -127,8 +127,8 @@ class Checker {
         auto [it, fresh] = owner.emplace(use.storage, &u);
         if (fresh || it->second->role == u.role) continue;
         Fail(u.stmt->span, "`", use.storage->name, "` is in registers of role `",
-             std::string(m_.roles[it->second->role]->name), "` by ", Model::Show(*it->second), ", but role `",
-             std::string(m_.roles[u.role]->name), "` uses it by ", Model::Show(u),
+             std::string(m_.roles[it->second->role]->name), "` by ", Model::Show(*it->second),
+             ", but role `", std::string(m_.roles[u.role]->name), "` uses it by ", Model::Show(u),
              ": pass it through shared memory");
       }
     }
@@ -220,8 +220,9 @@ class Checker {
         for (const Buffer& b : p.pipe->buffers) {
           int64_t bytes = (NumElements(b) * b->dtype.bits + 7) / 8;
           total += bytes * p.pipe->depth;
-          table += "\n  " + std::string(b->name) + ": " + std::to_string(bytes) + " bytes x depth " +
-                   std::to_string(p.pipe->depth) + " of pipe `" + PipeName(pipe) + "`";
+          table += "\n  " + std::string(b->name) + ": " + std::to_string(bytes) +
+                   " bytes x depth " + std::to_string(p.pipe->depth) + " of pipe `" +
+                   PipeName(pipe) + "`";
         }
         if (!p.local) {
           total += 16 * p.pipe->depth;

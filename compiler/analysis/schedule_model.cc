@@ -105,7 +105,8 @@ class Builder {
     std::set<std::string> names;
     for (const Pipe& p : kernel_->schedule->pipes) {
       std::string where = "pipe `" + std::string(p->name) + "`";
-      if (!names.insert(std::string(p->name)).second) Fail(kernel_->span, where, " is declared twice");
+      if (!names.insert(std::string(p->name)).second)
+        Fail(kernel_->span, where, " is declared twice");
       if (p->depth < 1) Fail(kernel_->span, where, " has depth ", p->depth, "; it needs 1 or more");
       PipeFacts facts;
       facts.pipe = p;

@@ -51,8 +51,8 @@ struct Segment {
 
 // The kernel's body, or that of a statement that holds scheduled loops.
 struct Region {
-  ir::Stmt owner;               // For, If, While or Group; null: the kernel
-  bool scheduled_loop = false;  // the schedule names it
+  ir::Stmt owner;                                  // For, If, While or Group; null: the kernel
+  bool scheduled_loop = false;                     // the schedule names it
   std::vector<std::unique_ptr<Segment>> segments;  // one more than children
   std::vector<std::unique_ptr<Region>> children;
   std::unique_ptr<Region> otherwise;  // the else of an If
@@ -63,7 +63,7 @@ struct PipeFacts {
   ir::Pipe pipe;
   int from = -1;
   std::vector<int> to;
-  bool local = false;  // one role fills and reads it: no mbarriers
+  bool local = false;      // one role fills and reads it: no mbarriers
   bool all_async = true;   // every write of the units that fill it completes by cp.async
   bool any_async = false;  // one of them does
 };

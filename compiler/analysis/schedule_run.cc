@@ -30,8 +30,8 @@ struct Event {
 struct Instance {
   const Unit* unit = nullptr;
   At at;
-  int64_t order = 0;           // in the sequential program
-  int begin = -1, done = -1;   // nodes
+  int64_t order = 0;             // in the sequential program
+  int begin = -1, done = -1;     // nodes
   std::vector<int64_t> in, out;  // by pipe: slots acquired and waited for before it
   bool filling(int pipe) const { return open[pipe]; }
   std::vector<bool> open;  // by pipe: between acquire and commit
@@ -178,7 +178,8 @@ class Runner {
     while (moved) {
       moved = false;
       for (size_t role = 0; role < events_.size(); ++role) {
-        while (pc[role] < events_[role].size() && Step(static_cast<int>(role), events_[role][pc[role]])) {
+        while (pc[role] < events_[role].size() &&
+               Step(static_cast<int>(role), events_[role][pc[role]])) {
           ++pc[role];
           moved = true;
         }
@@ -202,7 +203,8 @@ class Runner {
           return true;
         }
         Fail(e.step.unit->stmt->span, "`await ", e.step.unit->name, "` of role `",
-             m_.roles[role]->name, "` stands before `do ", e.step.unit->name, "` of that iteration");
+             m_.roles[role]->name, "` stands before `do ", e.step.unit->name,
+             "` of that iteration");
       case StepVerb::kAcquire:
         return Acquire(role, e);
       case StepVerb::kCommit: {
@@ -250,7 +252,11 @@ class Runner {
     const PipeFacts& facts = m_.pipes[e.step.pipe];
     PipeState& p = pipes_[e.step.pipe];
     int64_t& n = p.waits[Consumer(e.step.pipe, role)];
-    if (n >= static_cast<int64_t>(p.commits.size())) return false;
+    if (n >= static_cast<int64_t>(p.commits.size())) {
+      if (!facts.local) return false;
+      Fail(m_.kernel->span, "role `", m_.roles[role]->name, "` waits for `", facts.pipe->name, "`",
+           Text(e.at), " of `", e.segment->name, "`, which it commits later");
+    }
     if (p.committed[n] != e.at) {
       Fail(m_.kernel->span, "role `", m_.roles[role]->name, "` waits for `", facts.pipe->name, "`",
            Text(e.at), " of `", e.segment->name, "`, but takes what was committed",
@@ -304,7 +310,8 @@ class Runner {
         if (acquire) other += (other.empty() ? "" : ", ") + std::string(m_.roles[to]->name);
       }
       text += "\n  `" + std::string(m_.roles[role]->name) + "` at `" + Where(e) + " waits for `" +
-              (acquire ? "release " : "commit ") + std::string(p.pipe->name) + "` of `" + other + "`";
+              (acquire ? "release " : "commit ") + std::string(p.pipe->name) + "` of `" + other +
+              "`";
     }
     Fail(m_.kernel->span, "the roles wait for each other for ever:", text);
   }

@@ -49,8 +49,8 @@ std::vector<Use> UsesOf(const Node& node) {
                        ir::Mode::kWrite, Done::kProgram});
         return true;
       case NodeKind::kLoad:
-        out.push_back({static_cast<const LoadObj*>(n)->buffer->storage.get(), Region(), ir::Mode::kRead,
-                       Done::kProgram});
+        out.push_back({static_cast<const LoadObj*>(n)->buffer->storage.get(), Region(),
+                       ir::Mode::kRead, Done::kProgram});
         return true;
       default:
         return true;

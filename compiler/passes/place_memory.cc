@@ -192,8 +192,8 @@ class WriteOffsets : public Mutator {
     for (const Life& l : lives) offset_[l.key()] = l.offset;
   }
   Stmt MutateAlloc(const Alloc& s) override {
-    const NodeObj* key = s->buffer.defined() ? static_cast<const NodeObj*>(s->buffer.get())
-                                             : s->token.get();
+    const NodeObj* key =
+        s->buffer.defined() ? static_cast<const NodeObj*>(s->buffer.get()) : s->token.get();
     auto it = offset_.find(key);
     if (it == offset_.end()) return s;
     auto out = CopyNode(s.get());

@@ -19,8 +19,8 @@ namespace {
 
 // Bind, Alloc, View, or an assumption: no unit.
 bool IsDeclaration(const Stmt& s) {
-  return s.kind() == NodeKind::kBind || s.kind() == NodeKind::kAlloc || s.kind() == NodeKind::kView ||
-         (s.kind() == NodeKind::kCheck && s.as<CheckObj>()->assume);
+  return s.kind() == NodeKind::kBind || s.kind() == NodeKind::kAlloc ||
+         s.kind() == NodeKind::kView || (s.kind() == NodeKind::kCheck && s.as<CheckObj>()->assume);
 }
 
 std::set<const StorageObj*> Touched(const Stmt& s, bool writes) {

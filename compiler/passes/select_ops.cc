@@ -216,7 +216,7 @@ class Selector : public Mutator {
   arith::Analyzer analyzer_;
   int64_t threads_ = 0;
   bool pipelined_ = false;
-  bool unit_ = false;  // inside a unit of the schedule
+  bool unit_ = false;                                      // inside a unit of the schedule
   std::unordered_map<std::string, int64_t> role_threads_;  // by unit
   std::unordered_set<const StorageObj*> async_;            // buffers of pipes of cp.async
   std::vector<Expr> facts_;

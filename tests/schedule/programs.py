@@ -35,27 +35,36 @@ TILE_M, TILE_N, TILE_K = 64, 64, 32
 
 
 def gemm(
-    schedule: str, m: int = 128, n: int = 64, k: int = 256, threads: int = 128, head: str = "", persistent: bool = False
+    schedule: str,
+    m: int = 128,
+    n: int = 64,
+    k: int = 256,
+    threads: int = 128,
+    masked: bool = False,
+    persistent: bool = False,
+    loop: str = "",
 ) -> str:
-    """C = A B in tiles of 64 x 64 x 32. With `head`, a mask says which steps of the inner loop count."""
-    mask = head == "mask"
-    loop = f"""
-    for %ko in 0..{k // TILE_K} {{
-      {"bind %on = %mask[%ko] != 0" if mask else ""}
-      {"copy_A: if %on {" if mask else "copy_A:"} copy %A[%row +: {TILE_M}, %ko * {TILE_K} +: {TILE_K}] -> %As {"}" if mask else ""}
-      {"copy_B: if %on {" if mask else "copy_B:"} copy %B[%ko * {TILE_K} +: {TILE_K}, %col +: {TILE_N}] -> %Bs {"}" if mask else ""}
-      {"gemm: if %on {" if mask else "gemm:"} gemm %acc += %As * %Bs {"}" if mask else ""}
-    }}"""
-    tiles = (m // TILE_M) * (n // TILE_N)
-    tile = f"""
+    """C = A B in tiles of 64 x 64 x 32. `masked`: an array says which steps of the inner loop count."""
+    steps, tiles = k // TILE_K, (m // TILE_M) * (n // TILE_N)
+    guard, end = ("if %on { ", " }") if masked else ("", "")
+    body = f"""
     bind %row = %tile / {n // TILE_N} * {TILE_M}
     bind %col = %tile % {n // TILE_N} * {TILE_N}
     init: fill %acc, 0
-    {loop}
+    for %ko in 0..{steps} {loop} {{
+      {"bind %on = %mask[%ko] != 0" if masked else ""}
+      copy_A: {guard}copy %A[%row +: {TILE_M}, %ko * {TILE_K} +: {TILE_K}] -> %As{end}
+      copy_B: {guard}copy %B[%ko * {TILE_K} +: {TILE_K}, %col +: {TILE_N}] -> %Bs{end}
+      gemm: {guard}gemm %acc += %As * %Bs{end}
+    }}
     store_C: copy %acc -> %C[%row +: {TILE_M}, %col +: {TILE_N}]"""
-    body = f"for %t in 0..{tiles // 2} {{ bind %tile = %bx + %t * 2 {tile} }}" if persistent else f"bind %tile = %bx {tile}"
+    if persistent:
+        body = f"for %t in 0..{tiles // 2} {{ bind %tile = %bx + %t * 2 {body} }}"
+    else:
+        body = "bind %tile = %bx" + body
+    mask = f"%mask: i32[{steps}]," if masked else ""
     return f"""
-func @gemm(%A: f16[{m}, {k}], %B: f16[{k}, {n}], {f"%mask: i32[{k // TILE_K}]," if mask else ""} %C: f32[{m}, {n}]) {{
+func @gemm(%A: f16[{m}, {k}], %B: f16[{k}, {n}], {mask} %C: f32[{m}, {n}]) {{
   kernel @gemm grid(%bx: {2 if persistent else tiles}) threads(%tx: {threads}) {{
     alloc %As: shared f16[{TILE_M}, {TILE_K}]
     alloc %Bs: shared f16[{TILE_K}, {TILE_N}]

@@ -35,7 +35,8 @@ Kernel WithSchedule(const Kernel& k) {
 Stmt TokenOf(const analysis::Model& m, const analysis::PipeFacts& p, schedule::Tokens* tokens) {
   bool async = p.local ? p.any_async : p.all_async;
   auto alloc = ffi::make_object<AllocObj>();
-  alloc->token = MakeToken(Str(p.pipe->name), async ? Done::kCpAsync : Done::kProgram, p.pipe->depth);
+  alloc->token =
+      MakeToken(Str(p.pipe->name), async ? Done::kCpAsync : Done::kProgram, p.pipe->depth);
   alloc->span = m.kernel->span;
   if (!p.local) {
     alloc->arrivals = m.Threads(p.from);

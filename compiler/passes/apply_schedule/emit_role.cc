@@ -336,8 +336,8 @@ class Emitter {
     if (step.verb != StepVerb::kAcquire && step.verb != StepVerb::kWait) return;
     bool in = step.verb == StepVerb::kAcquire;
     for (auto it = c->slots.begin(); it != c->slots.end();) {
-      bool moved = it->first.second == in &&
-                   m_.pipe_of.at(it->first.first->storage.get()) == step.pipe;
+      bool moved =
+          it->first.second == in && m_.pipe_of.at(it->first.first->storage.get()) == step.pipe;
       it = moved ? c->slots.erase(it) : std::next(it);
     }
   }
@@ -390,8 +390,8 @@ class Emitter {
         return;
       case StepVerb::kAwait:
         if (!step.unit->async) return;
-        out->push_back(MakeTokenOp(TokenVerb::kAwait, awaited_.at(step.unit),
-                                   step.unit->stmt->span, pending));
+        out->push_back(
+            MakeTokenOp(TokenVerb::kAwait, awaited_.at(step.unit), step.unit->stmt->span, pending));
         return;
       case StepVerb::kAcquire:
         out->push_back(MakeTokenOp(TokenVerb::kAcquire, tokens_[step.pipe], span));

@@ -251,8 +251,9 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
     }
     return true;
   });
-  a.key = Print(Substitute(full, canonical)) + loops + " x" + std::to_string(count * b->dtype.bits) +
-          " by " + std::to_string(first_thread_) + "+" + std::to_string(threads_);
+  a.key = Print(Substitute(full, canonical)) + loops + " x" +
+          std::to_string(count * b->dtype.bits) + " by " + std::to_string(first_thread_) + "+" +
+          std::to_string(threads_);
   if (home != home_.end()) a.key += " there";
   if (!a.shared) {
     // Statements are read more than once: each index is judged once.

@@ -161,8 +161,8 @@ class Walker {
     }
   }
 
-  // Tokens and the user's barriers are what orders groups: where both sides have some, the schedule's
-  // check (S2) or the user vouches for them.
+  // Tokens and the user's barriers are what orders groups: where both sides have some, the
+  // schedule's check (S2) or the user vouches for them.
   void NeedOrder(const Access& a, const Access& b, const GroupObj* g) {
     if (user_orders_ || (HasSync(a.group_of->body) && HasSync(g->body))) return;
     auto line = [](const Span& s) {
@@ -172,7 +172,8 @@ class Walker {
             a.group_of->first + a.group_of->count, " ", a.write ? "write" : "read", " `",
             a.storage->name, "` at ", line(a.span), " and threads ", g->first, " to ",
             g->first + g->count, " ", b.write ? "write" : "read", " `", b.storage->name, "` at ",
-            line(b.span), ", and no barrier orders them: use T.sync_threads() or a barrier of both");
+            line(b.span),
+            ", and no barrier orders them: use T.sync_threads() or a barrier of both");
   }
 
   // No barrier is needed inside: nothing of `s` conflicts with anything else of it, in any two
@@ -246,7 +247,8 @@ class Walker {
         return;
       case TokenVerb::kAwait:
         if (token->done() == Done::kCpAsync) Completed(reader_.commits - op->pending);
-        // Behind its loop a pipe is empty: fills that this walk took beyond the trip did not happen.
+        // Behind its loop a pipe is empty: fills that this walk took beyond the trip did not
+        // happen.
         if (op->pending == 0) reader_.acquired[token] = reader_.waited[token];
         return;
       default:

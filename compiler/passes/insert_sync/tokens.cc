@@ -60,8 +60,8 @@ class TokenLowerer : public Mutator {
     });
   }
 
-  // mbarriers are made where they are declared: one thread, before any other touches them (a barrier
-  // of the block).
+  // mbarriers are made where they are declared: one thread, before any other touches them (a
+  // barrier of the block).
   Stmt MutateSeq(const Seq& s) override {
     std::vector<Stmt> out;
     size_t last = s->stmts.size();
@@ -136,8 +136,8 @@ class TokenLowerer : public Mutator {
   void Init(const AllocObj* s, std::vector<Stmt>* out) const {
     auto init = [&](const Buffer& b, int64_t count) {
       for (int64_t i = 0; i < NumElements(b); ++i) {
-        out->push_back(MakeCall("mbarrier.init",
-                                {MakeAddr(b, {MakeConst(i)}), MakeConst(count, UInt(32))}, s->span));
+        out->push_back(MakeCall(
+            "mbarrier.init", {MakeAddr(b, {MakeConst(i)}), MakeConst(count, UInt(32))}, s->span));
       }
     };
     if (s->buffer.defined() && s->arrivals > 0) init(s->buffer, s->arrivals);
@@ -183,8 +183,8 @@ class TokenLowerer : public Mutator {
       case TokenVerb::kAcquire:
         return MakeSeq({Advance(s, Side::kAcquired), Wait(s, p.empty, Side::kAcquired)});
       case TokenVerb::kCommit: {
-        const char* arrive = s->token->done() == Done::kCpAsync ? "cp_async.mbar_arrive"
-                                                                : "mbarrier.arrive";
+        const char* arrive =
+            s->token->done() == Done::kCpAsync ? "cp_async.mbar_arrive" : "mbarrier.arrive";
         return MakeCall(arrive, {At(p.full, Of(s->token, Side::kAcquired))}, s->span);
       }
       case TokenVerb::kWait:
@@ -226,14 +226,14 @@ class TokenLowerer : public Mutator {
     Counter& c = Of(s->token, side);
     if (!c.used) return Stmt();
     Expr last = Compare(OpCode::kEq, Value(c.slot), MakeConst(s->token->depth - 1));
-    Stmt slot = MakeStore(c.slot, {MakeConst(0)},
-                          Select(last, MakeConst(0), Add(Value(c.slot), 1)), s->span);
+    Stmt slot = MakeStore(c.slot, {MakeConst(0)}, Select(last, MakeConst(0), Add(Value(c.slot), 1)),
+                          s->span);
     if (!barriers_.count(s->token.get()) || side == Side::kReleased) return slot;
     // Round again: the other phase.
     Expr flipped = Sub(MakeConst(1), Value(c.phase));
     Expr first = Eq(Value(c.slot), MakeConst(0));
-    return MakeSeq({slot, MakeStore(c.phase, {MakeConst(0)},
-                                    Select(first, flipped, Value(c.phase)), s->span)});
+    return MakeSeq({slot, MakeStore(c.phase, {MakeConst(0)}, Select(first, flipped, Value(c.phase)),
+                                    s->span)});
   }
 
   const Kernel& kernel_;
