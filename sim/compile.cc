@@ -8,6 +8,7 @@
 #include "support/knobs.h"
 
 #include <algorithm>
+#include <climits>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <map>
@@ -37,7 +38,6 @@ std::string FindProgram(const std::string& name) {
 struct Compiler {
   std::string path;
   bool clang = false;
-  std::string version;  // first line of --version
 };
 
 // Runs a program with its output in a file; returns its exit status, or -1.
@@ -66,30 +66,21 @@ std::string OutputOf(const std::string& path) {
   return text.ok() ? *std::move(text) : "";
 }
 
-Compiler Describe(const std::string& path) {
+bool IsClang(const std::string& path) {
   TempDir dir("tilescale-sim");
   std::string log = dir.path() + "/version";
   RunProgram({path, "--version"}, log);
-  Compiler c{path, false, OutputOf(log)};
-  c.clang = c.version.find("clang") != std::string::npos;
-  c.version = c.version.substr(0, c.version.find('\n'));
-  return c;
+  return OutputOf(log).find("clang") != std::string::npos;
 }
 
-// The host compiler; looked for at each change of the knob, described once.
-Compiler FindCompiler() {
-  static std::mutex mutex;
-  static auto* known = new std::map<std::string, Compiler>;
-  const std::lock_guard lock(mutex);
+// The path of the host compiler; looked for at each use, since the knob and PATH may change.
+std::string FindCompiler() {
   const std::string named = knobs::SimCxx();
   std::vector<std::string> candidates{"c++", "g++", "clang++"};
   if (!named.empty()) candidates = {named};
   for (const auto& name : candidates) {
     std::string path = FindProgram(name);
-    if (path.empty()) continue;
-    auto it = known->find(path);
-    if (it == known->end()) it = known->emplace(path, Describe(path)).first;
-    return it->second;
+    if (!path.empty()) return path;
   }
   if (!named.empty()) {
     throw Diag({}, "RuntimeError")
@@ -102,6 +93,27 @@ Compiler FindCompiler() {
       << Help(
              "install one: `apt install g++`, `dnf install gcc-c++` or `conda install "
              "cxx-compiler`");
+}
+
+// The host compiler, described once by running it.
+Compiler TheCompiler() {
+  static std::mutex mutex;
+  static auto* known = new std::map<std::string, Compiler>;
+  const std::lock_guard lock(mutex);
+  const std::string path = FindCompiler();
+  auto it = known->find(path);
+  if (it == known->end()) it = known->emplace(path, Compiler{path, IsClang(path)}).first;
+  return it->second;
+}
+
+// The program that `path` leads to and the version of it that is installed, without running it.
+std::string FileStamp(const std::string& path) {
+  char real[PATH_MAX];
+  const std::string target = realpath(path.c_str(), real) != nullptr ? real : path;
+  struct stat info {};
+  (void)stat(target.c_str(), &info);
+  return target + " " + std::to_string(info.st_size) + " " + std::to_string(info.st_mtim.tv_sec) +
+         "." + std::to_string(info.st_mtim.tv_nsec);
 }
 
 std::vector<std::string>& NamedFolders() {
@@ -187,7 +199,7 @@ void SetIncludeFolders(std::vector<std::string> folders) {
 
 CompileOutput CompileKernel(std::string_view text, std::string_view name,
                             const std::vector<std::string>& options) {
-  const Compiler compiler = FindCompiler();
+  const Compiler compiler = TheCompiler();
   TempDir dir("tilescale-sim");
   const std::string base = dir.path() + "/", source = base + "kernel.cc",
                     object = base + "kernel.o", module = base + "kernel.so", log = base + "log";
@@ -249,12 +261,11 @@ std::string HeaderDigest(const std::vector<std::string>& folders) {
 
 }  // namespace
 
+// The flags follow from the compiler's kind and from this build.
 std::string CompilerId() {
-  const Compiler c = FindCompiler();
   Sha256 hash;
-  hash.AddField(c.version).AddField(HeaderDigest(IncludeFolders())).AddField(BuildId());
-  for (const auto& f : Flags(c)) hash.AddField(f);
-  return "sim-" + hash.HexDigest();
+  hash.AddField(FileStamp(FindCompiler())).AddField(HeaderDigest(IncludeFolders()));
+  return "sim-" + hash.AddField(BuildId()).HexDigest();
 }
 
 }  // namespace tilescale::sim

@@ -121,6 +121,11 @@ std::string EmitText(const ir::Func& f, const target::Target& target) {
   return codegen::EmitCuda(f, target);
 }
 
+std::optional<std::string> CacheText(const ir::Func& f, const target::Target& target) {
+  if (knobs::Verify() || !knobs::Dump().empty()) return std::nullopt;
+  return target.Text() + "\n" + ir::Print(f);
+}
+
 runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index,
                           std::vector<PassTime>* times, const Edit& edit) {
   runtime::Artifact artifact;

@@ -9,6 +9,7 @@
 #include <tvm/ffi/container/map.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@ struct PassTime {
   int64_t microseconds;
   int64_t nodes;  // of the program after it
 };
+
+// All that Compile's result depends on, as text: the program in canonical form, its options and the
+// target. nullopt where a compilation must run, because its doings are asked for (verify, dump).
+std::optional<std::string> CacheText(const ir::Func& f, const target::Target& target);
 
 // The artifact with variant `index` in text. Index 0 relies on launch facts; if it states any, the
 // artifact has a second, empty variant that relies on none: the launcher asks for it (index 1) on

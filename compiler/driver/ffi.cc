@@ -19,6 +19,13 @@ ffi::Bytes CompileToBytes(ir::Func f, ffi::String target, ffi::Map<ffi::String, 
   return ffi::Bytes(artifact.Serialize());
 }
 
+ffi::Optional<ffi::String> CacheTextOf(ir::Func f, ffi::String target,
+                                       ffi::Map<ffi::String, ffi::Any> options) {
+  const auto text = CacheText(WithOptions(f, options), target::ParseTarget(ir::Str(target)));
+  if (!text.has_value()) return std::nullopt;
+  return ffi::String(*text);
+}
+
 // [[pass, microseconds, nodes], …] of one compilation.
 ffi::Array<ffi::Any> CompileTimes(ir::Func f, ffi::String target,
                                   ffi::Map<ffi::String, ffi::Any> options) {
@@ -71,6 +78,7 @@ bool RegisterAll() {
   namespace refl = ffi::reflection;
   refl::GlobalDef()
       .def("tilescale.driver.compile", Guarded(&CompileToBytes))
+      .def("tilescale.driver.cache_text", Guarded(&CacheTextOf))
       .def("tilescale.driver.compile_times", Guarded(&CompileTimes))
       .def("tilescale.driver.faults", Guarded(&ListFaults))
       .def("tilescale.driver.compile_fault", Guarded(&CompileFault))

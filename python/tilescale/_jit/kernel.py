@@ -73,6 +73,34 @@ class KernelParam:
         return f"{self.name}: {self.dtype}{self.shape if self.kind == 'tensor' else ''}"
 
 
+def _executable(func: Any, target: str, options: dict[str, Any]) -> Any:
+    """What the cache has for this program, or a compilation of it. Variants that a call needs later go the same way."""
+    program = function("driver.cache_text")(func, target, options)
+
+    def compile_variant(index: int) -> Any:
+        try:
+            return function("driver.compile")(func, target, options, index)
+        except Exception as error:
+            raise after_trace(error) from None
+
+    if program is None:
+        return function("runtime.executable")(compile_variant(0), compile_variant)
+
+    def later_variant(index: int) -> Any:
+        key = f"{program}\nvariant {index}"
+        artifact = function("runtime.cache_load")(key)
+        if artifact is None:
+            artifact = compile_variant(index)
+            function("runtime.cache_store")(key, artifact)
+        return artifact
+
+    found = function("runtime.cached_executable")(program, later_variant)
+    if found is None:
+        found = function("runtime.executable")(compile_variant(0), later_variant)
+        function("runtime.cache_executable")(program, found)
+    return found
+
+
 class JITKernel:
     """A compiled kernel. Call it with its inputs, in order; outputs are allocated and returned."""
 
@@ -90,13 +118,7 @@ class JITKernel:
         returned = out_idx if not func.num_outputs else list(range(given, len(func.params)))
         marked = builder.set_outputs(func.func, returned) if out_idx else func.func
 
-        def compile_variant(index: int) -> Any:
-            try:
-                return function("driver.compile")(marked, target.text, options, index)
-            except Exception as error:
-                raise after_trace(error) from None
-
-        self.executable = function("runtime.executable")(compile_variant(0), compile_variant)
+        self.executable = _executable(marked, target.text, options)
         self.params = [KernelParam(record) for record in self.executable.params()]
         self._input_names = [p.name for p in self.params if not p.is_output]
         self._run = self.executable.entry()
