@@ -124,6 +124,35 @@ class ExecutableObj : public ffi::Object {
     });
   }
 
+  // What the device's compiler says of the kernels of a variant, with what a launch adds to it: of
+  // what is loaded, else of a compilation that needs no GPU. Empty for the simulator and for text
+  // that is not made yet.
+  ffi::Array<Record> Resources(int64_t variant) const {
+    return CallGuarded([&] {
+      const Artifact& artifact = executable->artifact();
+      const Variant& v = VariantAt(variant);
+      if (artifact.target_kind != "cuda" || v.source.empty()) return ffi::Array<Record>();
+      const std::vector<KernelUsage> usage =
+          cuda::DeviceCount() > 0 ? executable->Load(0, static_cast<int>(variant)).usage
+                                  : NvrtcCompile(artifact.name, v.source, artifact.target_arch,
+                                                 artifact.compile_options)
+                                        .usage;
+      ffi::Array<Record> table;
+      for (Record record : UsageTable(usage)) {
+        for (const KernelLaunch& kernel : v.kernels) {
+          if (kernel.entry != record["entry"].cast<std::string>()) continue;
+          int64_t threads = 1;
+          for (const HostExpr& extent : kernel.block) threads *= extent.const_value();
+          const HostExpr& shared = kernel.dynamic_shared_bytes;
+          record.Set("threads", threads);
+          record.Set("dynamic_shared_bytes", shared.IsConst() ? shared.const_value() : 0);
+          table.push_back(record);
+        }
+      }
+      return table;
+    });
+  }
+
   ffi::Array<int64_t> LaunchCounts() const {
     const std::vector<int64_t> counts = executable->LaunchCounts();
     return ffi::Array<int64_t>(counts.begin(), counts.end());
@@ -358,6 +387,7 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       .def("explain", &ExecutableObj::Explain)
       .def("params", &ExecutableObj::Params)
       .def("load", &ExecutableObj::Load)
+      .def("resources", &ExecutableObj::Resources)
       .def("launch_counts", &ExecutableObj::LaunchCounts);
   refl::ObjectDef<EventObj>(refl::init(false))
       .def("record", &EventObj::Record)

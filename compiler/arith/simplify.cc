@@ -259,9 +259,9 @@ Expr Analyzer::Impl::RewriteMinMax(OpCode op, const Expr& a, const Expr& b) {
   return MakeOp(op, {a, b}, a.dtype());
 }
 
-// (high + mid + low) ^ y is high + (mid ^ y) + low where y and mid lie between two powers of two, low
-// below and high above them: of a swizzled address only the swizzled digits stay inside the XOR, and
-// the rest can be moved into bases and immediate offsets.
+// (high + mid + low) ^ y is high + (mid ^ y) + low where y and mid lie between two powers of two,
+// low below and high above them: of a swizzled address only the swizzled digits stay inside the
+// XOR, and the rest can be moved into bases and immediate offsets.
 Expr Analyzer::Impl::RewriteXor(const Expr& a, const Expr& b, DataType t) {
   for (int side = 0; side < 2; ++side) {
     const Expr &x = side == 0 ? a : b, &y = side == 0 ? b : a;

@@ -2,6 +2,7 @@
 #include "compiler/driver/compile.h"
 
 #include "compiler/codegen/codegen.h"
+#include "compiler/driver/explain.h"
 #include "compiler/ir/builder.h"
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
@@ -18,17 +19,6 @@ namespace tilescale::driver {
 namespace {
 
 constexpr int kGeneral = 2;  // PassContext::variant that relies on no fact
-
-std::string ExplainText(const PassContext& ctx) {
-  std::string out;
-  for (const Decision& d : ctx.decisions) {
-    out += d.subject + ": " + d.chosen;
-    if (d.span.defined()) out += "   (line " + std::to_string(d.span->line) + ")";
-    out += "\n";
-    for (const std::string& r : d.refused) out += "    not " + r + "\n";
-  }
-  return out;
-}
 
 // Saves the program as text: tilescale-opt reproduces the failure from it.
 std::string WriteReplay(const ir::Func& f, const target::Target& target,
@@ -103,7 +93,7 @@ void AddVariant(const ir::Func& f, const target::Target& target, int relaxed,
   times.Measure("plan-host", lowered, [&] { passes::PlanHost(lowered, ctx, artifact); });
   runtime::Variant& v = artifact->variants.back();
   times.Measure("emit", lowered, [&] { v.source = EmitText(lowered, target); });
-  v.explain = ExplainText(ctx);
+  v.explain = ExplainText(ctx, *artifact, v);
 }
 
 }  // namespace

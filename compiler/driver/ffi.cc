@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The compiler as Python sees it: `tilescale.driver.*`.
 #include "compiler/driver/compile.h"
+#include "compiler/driver/explain.h"
 #include "compiler/ir/text.h"
 #include "compiler/passes/passes.h"
 #include "support/ffi_boundary.h"
@@ -74,6 +75,17 @@ ffi::Bytes CompileFault(ir::Func f, ffi::String target, ffi::Map<ffi::String, ff
   return ffi::Bytes(artifact.Serialize());
 }
 
+ffi::String ResourcesOf(ffi::String target, ffi::Map<ffi::String, ffi::Any> usage) {
+  auto number = [&](const char* key) { return usage[key].cast<int64_t>(); };
+  KernelResources k;
+  k.entry = std::string(usage["entry"].cast<ffi::String>());
+  k.threads = number("threads");
+  k.registers = number("registers");
+  k.spilled_bytes = number("spill_store_bytes") + number("spill_load_bytes");
+  k.shared_bytes = number("static_shared_bytes") + number("dynamic_shared_bytes");
+  return ResourceText(*target::ParseTarget(ir::Str(target)).arch, k);
+}
+
 bool RegisterAll() {
   namespace refl = ffi::reflection;
   refl::GlobalDef()
@@ -82,6 +94,7 @@ bool RegisterAll() {
       .def("tilescale.driver.compile_times", Guarded(&CompileTimes))
       .def("tilescale.driver.faults", Guarded(&ListFaults))
       .def("tilescale.driver.compile_fault", Guarded(&CompileFault))
+      .def("tilescale.driver.resources", Guarded(&ResourcesOf))
       .def("tilescale.driver.lower", Guarded(&LowerToText));
   return true;
 }

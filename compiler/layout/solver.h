@@ -253,6 +253,9 @@ struct Solution {
 // nest that writes it ("Layout infer conflict: .."), a view that no layout of its source allows.
 Expected<Solution> Solve(const Program& program);
 
+// "convert acc for copy_C: shared, 64 values a thread, 4096 bytes".
+std::string DescribeConvert(const Program& program, const Convert& convert);
+
 // What explain() prints: each variable with its layout and why, each access, each reduction, each
 // Convert; with `options`, also every option of every class with its cost or refusal.
 std::string ExplainText(const Program& program, const Solution& solution, bool options = false);

@@ -53,6 +53,19 @@ std::vector<std::string> DescribeAccesses(Model* model, const Solution& s) {
   return out;
 }
 
+std::string DescribeConvert(const Program& program, const Convert& c) {
+  const Op& op = program.ops[size_t(c.op)];
+  std::string at = "a reduction";
+  if (const Nest* n = std::get_if<Nest>(&op)) at = n->name;
+  if (const Anchor* a = std::get_if<Anchor>(&op)) at = a->why;
+  if (std::holds_alternative<Scan>(op)) at = "a scan";
+  if (std::holds_alternative<solver::View>(op)) at = "a view";
+  return "convert " + program.fragments[size_t(c.fragment)].name +
+         (c.write ? " from " : " for ") + at + ": " + Name(c.how.kind) + ", " +
+         std::to_string(c.how.values) + " values a thread, " + std::to_string(c.how.bytes) +
+         " bytes";
+}
+
 std::string ExplainText(const Program& program, const Solution& s, bool options) {
   std::string out;
   auto variable = [&](const std::string& name, const Choice& c) {
@@ -75,16 +88,8 @@ std::string ExplainText(const Program& program, const Solution& s, bool options)
   }
   for (const std::string& line : s.report) out += "  " + line + "\n";
   for (const Convert& c : s.converts) {
-    const Op& op = program.ops[size_t(c.op)];
-    std::string at = "a reduction";
-    if (const Nest* n = std::get_if<Nest>(&op)) at = n->name;
-    if (const Anchor* a = std::get_if<Anchor>(&op)) at = a->why;
-    if (std::holds_alternative<Scan>(op)) at = "a scan";
-    if (std::holds_alternative<solver::View>(op)) at = "a view";
-    out += "  convert " + program.fragments[size_t(c.fragment)].name +
-           (c.write ? " from " : " for ") + at + ": " + Name(c.how.kind) + ", " +
-           std::to_string(c.how.values) + " values a thread, " + std::to_string(c.how.bytes) +
-           " bytes, cost " + std::to_string(c.cost) + " -> " + c.to.Text() + "\n";
+    out += "  " + DescribeConvert(program, c) + ", cost " + std::to_string(c.cost) + " -> " +
+           c.to.Text() + "\n";
   }
   out += "  cost " + std::to_string(s.cost);
   if (!options) return out;

@@ -110,10 +110,13 @@ class HostPlanner {
           FloorDiv(count * HostExpr(alloc->buffer->dtype.bits) + HostExpr(7), HostExpr(8));
       v.workspaces.push_back({std::string(alloc->buffer->name), bytes});
     }
+    const runtime::HostNames names = out_->Names();
     MapKernels(func_, [&](const Kernel& k) {
       v.kernels.push_back(Launch(k));
       for (const Expr& fact : k->requires_) {
-        runtime::LaunchFact f{Host(fact), Print(fact)};
+        HostExpr condition = Host(fact);
+        std::string text = condition.ToString(names);
+        runtime::LaunchFact f{std::move(condition), std::move(text)};
         bool known = false;
         for (const runtime::LaunchFact& g : v.facts) known = known || g.text == f.text;
         if (!known) v.facts.push_back(std::move(f));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/target/target.h"
 
+#include <algorithm>
+
 namespace tilescale::target {
 namespace {
 
@@ -54,6 +56,25 @@ const Arch* FindArch(std::string_view name) {
     if (name == arch.name || name == WithoutSuffix(arch.name)) return &arch;
   }
   return nullptr;
+}
+
+// CUDA C++ Programming Guide, "Hardware Multithreading", and the occupancy calculator of the
+// toolkit.
+Occupancy BlocksPerSm(const Arch& arch, int64_t threads, int64_t registers, int64_t shared_bytes) {
+  const auto round_up = [](int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; };
+  const int64_t warps = std::max<int64_t>(1, round_up(threads, Arch::kWarpSize) / Arch::kWarpSize);
+  const int64_t of_warp =
+      round_up(std::max<int64_t>(1, registers) * Arch::kWarpSize, Arch::kRegisterUnit);
+  const int64_t warps_by_registers =
+      Arch::kRegistersPerSm / Arch::kPartitionsPerSm / of_warp * Arch::kPartitionsPerSm;
+  const int64_t of_block = round_up(shared_bytes + Arch::kSystemSharedBytes, Arch::kSharedUnit);
+  Occupancy least{arch.blocks_per_sm, "blocks"};
+  for (const Occupancy& other : {Occupancy{arch.warps_per_sm() / warps, "threads"},
+                                 Occupancy{warps_by_registers / warps, "registers"},
+                                 Occupancy{arch.shared_per_sm / of_block, "shared memory"}}) {
+    if (other.blocks < least.blocks) least = other;
+  }
+  return least;
 }
 
 const Arch& DefaultArch() {

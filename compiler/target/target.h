@@ -40,6 +40,10 @@ struct Arch {
   // The same on every architecture above.
   static constexpr int kRegistersPerSm = 65536;
   static constexpr int kMaxRegistersPerThread = 255;
+  static constexpr int kRegisterUnit = 256;        // a warp's registers are given in such pieces
+  static constexpr int kPartitionsPerSm = 4;       // each with its own share of the registers
+  static constexpr int kSharedUnit = 128;          // a block's shared memory likewise
+  static constexpr int kSystemSharedBytes = 1024;  // of each block
   static constexpr int kMaxThreadsPerBlock = 1024;
   static constexpr int kWarpSize = 32;
   static constexpr int kMaxNamedBarriers = 16;  // id 0 is the block's own
@@ -59,6 +63,13 @@ struct Target {
   // "cuda sm_90a": ParseTarget reads it back.
   std::string Text() const;
 };
+
+// How many blocks one multiprocessor holds at a time, and what allows no more.
+struct Occupancy {
+  int64_t blocks;
+  const char* limit;  // "registers", "shared memory", "threads", "blocks"
+};
+Occupancy BlocksPerSm(const Arch& arch, int64_t threads, int64_t registers, int64_t shared_bytes);
 
 // nullptr when unknown. "sm_90" names "sm_90a": the features of the suffix are always used.
 const Arch* FindArch(std::string_view name);

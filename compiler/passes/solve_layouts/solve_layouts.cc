@@ -119,13 +119,18 @@ void Explain(const Problem& problem, const solver::Solution& solution, PassConte
   }
   for (size_t i = 0; i < problem.program.buffers.size(); ++i) {
     const solver::SharedBuffer& b = problem.program.buffers[i];
+    std::string chosen = b.options[solution.families[i]].name;
+    std::string chosen = b.options[solution.families[i]].name;
     std::vector<std::string> others;
     for (const solver::FamilyRecord& r : solution.family_costs[i]) {
-      others.push_back(r.name + ": " +
-                       (r.cost >= 0 ? "cost " + std::to_string(r.cost) : r.refusal));
+      const std::string price = r.cost >= 0 ? "cost " + std::to_string(r.cost) : r.refusal;
+      if (r.name == b.options[solution.families[i]].name) {
+        chosen += ", " + price;
+      } else {
+        others.push_back(r.name + ": " + price);
+      }
     }
-    ctx->Record("solve-layouts", Span(), "shared " + b.name, b.options[solution.families[i]].name,
-                others);
+    ctx->Record("solve-layouts", Span(), "shared " + b.name, chosen, others);
   }
   for (size_t i = 0; i < problem.program.ops.size(); ++i) {
     if (!solution.nests[i]) continue;
@@ -134,8 +139,15 @@ void Explain(const Problem& problem, const solver::Solution& solution, PassConte
                 "nest " + std::get<solver::Nest>(problem.program.ops[i]).name,
                 solution.nests[i]->layout.Text() + "  (" + solution.nests[i]->why + ")");
   }
-  for (const std::string& line : solution.report)
-    ctx->Record("solve-layouts", Span(), "access", line);
+  for (const solver::Convert& c : solution.converts) {
+    ctx->Record("solve-layouts", problem.sources[c.op].stmt->span, "",
+                solver::DescribeConvert(problem.program, c) + "; cost " + std::to_string(c.cost));
+  }
+  for (size_t i = 0; i + 1 < solution.report.size(); ++i) {
+    ctx->Record("solve-layouts", Span(), "", solution.report[i]);
+  }
+  ctx->Record("solve-layouts", Span(), "",
+              "all fragments: " + std::to_string(solution.registers) + " registers a thread");
 }
 
 Kernel SolveKernel(const Func& f, const Kernel& k, PassContext* ctx) {

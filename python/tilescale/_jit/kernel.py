@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._ffi import builder, function
+from ..errors import NvrtcError
 from ..language.dtypes import dtype
 from ..language.functions import PrimFunc
 from ..language.report import after_trace
@@ -181,13 +182,20 @@ class JITKernel:
 
     def explain(self) -> str:
         """Per tile op: the chosen instruction, layouts, widths, conflicts, why better choices were refused; the
-        resources of every variant."""
+        resources of the compiled text. One part for each variant that is made."""
         parts = []
         for index in range(self.executable.num_variants()):
             text = str(self.executable.explain(index))
-            if text:
-                parts.append(text)
+            parts.append(text + self._resources(index) if text else f"variant {index}: made when a call needs it\n")
         return "\n".join(parts)
+
+    def _resources(self, variant: int) -> str:
+        try:
+            kernels = self.executable.resources(variant)
+        except NvrtcError as error:
+            return f"resources\n  not known: {str(error).splitlines()[0]}\n"
+        lines = [f"  {function('driver.resources')(self.target.text, kernel)}\n" for kernel in kernels]
+        return "resources\n" + "".join(lines) if lines else ""
 
     # Resources of the compiled text
 
