@@ -60,10 +60,9 @@ std::string DescribeConvert(const Program& program, const Convert& c) {
   if (const Anchor* a = std::get_if<Anchor>(&op)) at = a->why;
   if (std::holds_alternative<Scan>(op)) at = "a scan";
   if (std::holds_alternative<solver::View>(op)) at = "a view";
-  return "convert " + program.fragments[size_t(c.fragment)].name +
-         (c.write ? " from " : " for ") + at + ": " + Name(c.how.kind) + ", " +
-         std::to_string(c.how.values) + " values a thread, " + std::to_string(c.how.bytes) +
-         " bytes";
+  return "convert " + program.fragments[size_t(c.fragment)].name + (c.write ? " from " : " for ") +
+         at + ": " + Name(c.how.kind) + ", " + std::to_string(c.how.values) + " values a thread, " +
+         std::to_string(c.how.bytes) + " bytes";
 }
 
 std::string ExplainText(const Program& program, const Solution& s, bool options) {

@@ -75,6 +75,15 @@ def test_quickstart_cuda(request):
     compare(STAGES / "quickstart_cuda.txt", text, request.config.getoption("--update-golden"))
 
 
+def test_quickstart_explained(request):
+    from tilescale._ffi import function
+
+    func = function("ir.parse")(quickstart()["traced"])
+    artifact = function("driver.compile")(func, TARGET, {}, 0)
+    text = str(function("runtime.executable")(artifact, None).explain(0))
+    compare(STAGES / "quickstart_explain.txt", text, request.config.getoption("--update-golden"))
+
+
 def test_passes_are_all_there():
     names = opt(quickstart()["traced"], "--run", "..", "--emit", "times").split()[::2]
     assert names == PASSES

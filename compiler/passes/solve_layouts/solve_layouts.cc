@@ -120,7 +120,6 @@ void Explain(const Problem& problem, const solver::Solution& solution, PassConte
   for (size_t i = 0; i < problem.program.buffers.size(); ++i) {
     const solver::SharedBuffer& b = problem.program.buffers[i];
     std::string chosen = b.options[solution.families[i]].name;
-    std::string chosen = b.options[solution.families[i]].name;
     std::vector<std::string> others;
     for (const solver::FamilyRecord& r : solution.family_costs[i]) {
       const std::string price = r.cost >= 0 ? "cost " + std::to_string(r.cost) : r.refusal;
