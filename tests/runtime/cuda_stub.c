@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A driver without a GPU: prints what it is asked, so that the calls of runtime/cuda can be tested on any machine.
-// With STUB_QUIET its launches do nothing at all: benchmarks/launch.py times the calls above it.
+// With STUB_QUIET it says nothing, and its launches do nothing at all: benchmarks/launch.py times the calls above it.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +26,13 @@ static int option(const char* name, int otherwise) {
   const char* text = getenv(name);
   return text ? atoi(text) : otherwise;
 }
+
+static int quiet(void) {
+  static int known = -1;
+  return known >= 0 ? known : (known = option("STUB_QUIET", 0));
+}
+
+#define printf(...) (quiet() ? 0 : printf(__VA_ARGS__))
 
 int cuInit(unsigned flags) { return option("STUB_INIT", 0); }
 int cuDriverGetVersion(int* version) { return *version = option("STUB_VERSION", 13000), 0; }
@@ -59,9 +66,7 @@ int cuFuncSetAttribute(void* function, int attribute, int value) {
   return printf("attribute %d = %d\n", attribute, value), 0;
 }
 static int launched(const char* call, const unsigned* grid, const unsigned* block, unsigned shared, void** args) {
-  static int quiet = -1;
-  if (quiet < 0) quiet = option("STUB_QUIET", 0);
-  if (quiet) return 0;
+  if (quiet()) return 0;
   printf("%s grid %u,%u,%u block %u,%u,%u shared %u args %p %d in context %p\n", call, grid[0], grid[1], grid[2],
          block[0], block[1], block[2], shared, *(void**)args[0], *(int*)args[1], current);
   return option("STUB_LAUNCH", 0);
