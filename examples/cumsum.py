@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Running sums of rows that are longer than a tile, from the left or from the right. Run: tilescale run examples/cumsum.py"""
+"""Running sums of rows longer than a tile, from the left or the right. Run: tilescale run examples/cumsum.py"""
 
 import tilelang
 import tilelang.language as T
