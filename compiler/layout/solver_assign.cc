@@ -62,8 +62,17 @@ const std::vector<std::pair<std::string, LayoutId>>& Solver::CandidatesOf(int in
       }
     }
   }
+  // A class without memory is offered what suits the narrowest access: neighbours will follow it.
+  if (bits == 0) {
+    bits = 32;
+    for (const auto& op : p_.ops) {
+      const Nest* nest = std::get_if<Nest>(&op);
+      if (nest == nullptr) continue;
+      for (const MemoryAccess& m : nest->memory) bits = std::min(bits, m.bits);
+    }
+  }
   c.candidates.emplace();
-  for (const Candidate& k : Candidates(shape, threads, bits ? bits : 32, fast, c.reduced)) {
+  for (const Candidate& k : Candidates(shape, threads, bits, fast, c.reduced)) {
     c.candidates->emplace_back(k.why, model_.pool().Add(k.layout));
   }
   return *c.candidates;

@@ -177,10 +177,10 @@ def spread(shape, order, V, along, T, fill=True, flat=False):
     return Layout(tuple(shape), tuple(groups), (Mode(T // t, vec({"thread": t})),) if T // t > 1 else ()).check()
 
 
-def candidates(shape, T, mems, reduced):
+def candidates(shape, T, mems, reduced, narrowest=32):
     """At most 24, in a fixed order: per contiguous dim and per vector width, warp-wide, narrower and block-wide rows,
-    then flat."""
-    out, bits = [], max([m.bits for m in mems], default=32)
+    then flat. A class without memory is offered what suits the narrowest access of the program."""
+    out, bits = [], max([m.bits for m in mems], default=narrowest)
     fast, e = [], np.eye(len(shape), dtype=int)
     for m in mems:
         step = lambda d: m.layout.values("addr", e[d : d + 1])[0, 0] - m.layout.values("addr", e[:1] * 0)[0, 0]
@@ -357,7 +357,8 @@ class Solver:
 
     def candidates(self, c):
         reduced = any(isinstance(o, (Reduce, Scan)) and self.find(o.src) == c for o in self.ops)
-        return candidates(self.shape_of(c), self.T, self.mems[c], reduced)
+        narrowest = min([32, *(m.bits for mems in self.mems.values() for m in mems)])
+        return candidates(self.shape_of(c), self.T, self.mems[c], reduced, narrowest)
 
     def complete(self, sol):
         """Default completion: follow the neighbours; where nobody speaks, the first candidate."""
