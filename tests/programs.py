@@ -9,6 +9,7 @@ import contextlib
 import copy
 import importlib.util
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,21 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 
-# Name -> module, arguments and keywords of its `run`. Small, ragged, and with more iterations than stages.
-PROGRAMS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
-    "elementwise": ("elementwise", (37, 101), {}),
-    "gemm": ("gemm", (200, 136, 136), {}),
-    "softmax": ("softmax", (6, 257), {}),
+# Name -> module and a call of it. Small, ragged, and with more iterations than stages.
+PROGRAMS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "elementwise": ("elementwise", lambda m: m.run(37, 101)),
+    "tile_copy": ("tile_copy", lambda m: m.run(5, 300)),
+    "gemm": ("gemm", lambda m: m.run(200, 136, 136)),
+    "gemm_transposed": ("gemm", lambda m: m.run(100, 72, 104, 64, 64, 32, True, True)),
+    "gemm_dynamic": ("gemm_dynamic", lambda m: m.run(m.matmul_dynamic(), 96, 136, 72)),
+    "gemm_splitk": ("gemm_splitk", lambda m: m.run(100, 72, 296, 3)),
+    "gemm_fp8": ("gemm_fp8", lambda m: m.run(100, 136, 80)),
+    "gemm_int8": ("gemm_int8", lambda m: m.run(100, 136, 80)),
+    "softmax": ("softmax", lambda m: m.run(6, 257)),
+    "rms_norm": ("rms_norm", lambda m: m.run(5, 257, block_M=2, threads=96)),
+    "layer_norm": ("layer_norm", lambda m: m.run(9, 257, threads=64)),
+    "cumsum": ("cumsum", lambda m: m.run(5, 300, block_N=100, threads=96)),
+    "flash_attention": ("flash_attention", lambda m: m.run(1, 1, 70, 200, 64, True)),
 }
 
 
@@ -68,9 +79,9 @@ def load(name: str):
 
 def launches(name: str) -> list[Launch]:
     """What the program launched, run once."""
-    module, args, keywords = PROGRAMS[name]
+    module, call = PROGRAMS[name]
     with recorded() as calls:
-        load(module).run(*args, **keywords)
+        call(load(module))
     return calls
 
 

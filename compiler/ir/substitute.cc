@@ -2,6 +2,7 @@
 // Rewrites of symbols: substitution of variables, fresh copies, and mapping over kernels.
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
+#include "support/diagnostics.h"
 
 #include <utility>
 
@@ -146,6 +147,21 @@ Stmt Substitute(const Stmt& s, const VarMap& map) {
 
 Stmt RefreshDeclarations(const Stmt& s) {
   return Refresher().MutateStmt(s);
+}
+
+Stmt WithLabel(const Stmt& s, std::string_view label) {
+  switch (s.kind()) {
+#define TS_LABELLED(name, parent)                  \
+  case NodeKind::k##name: {                        \
+    auto copy = CopyNode(s.as<name##Obj>());       \
+    copy->label = ffi::String(std::string(label)); \
+    return Stmt(copy);                             \
+  }
+    TS_STMT_NODES(TS_LABELLED)
+#undef TS_LABELLED
+    default:
+      TS_UNREACHABLE("label of a node of kind " << NodeKindName(s.kind()));
+  }
 }
 
 Func MapKernels(const Func& f, const std::function<Kernel(const Kernel&)>& fn) {

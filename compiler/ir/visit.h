@@ -12,6 +12,7 @@
 #include "compiler/ir/func.h"
 
 #include <functional>
+#include <string_view>
 #include <unordered_map>
 
 namespace tilescale::ir {
@@ -49,15 +50,14 @@ class Mutator {
   Stmt DefaultStmt(const Stmt& s);
   ffi::Array<Expr> MutateExprs(const ffi::Array<Expr>& a);
 #define TS_NODE(name, parent) virtual parent Mutate##name(const name& n);
+  // clang-format off: it never agrees with itself on these lists
 #define TS_EXPR_NODES(X) \
   X(Var, Expr) X(Const, Expr) X(Op, Expr) X(Load, Expr) X(Addr, Expr) X(Slot, Expr)
-#define TS_STMT_NODES(X)                                                                         \
-  X(Seq, Stmt)                                                                                   \
-  X(Bind, Stmt)                                                                                  \
-  X(Alloc, Stmt)                                                                                 \
-  X(View, Stmt) X(Store, Stmt) X(For, Stmt) X(Parallel, Stmt) X(While, Stmt) X(If, Stmt)         \
-      X(Jump, Stmt) X(Group, Stmt) X(Call, Stmt) X(TokenOp, Stmt) X(Check, Stmt) X(TileOp, Stmt) \
-          X(Kernel, Stmt)
+#define TS_STMT_NODES(X)                                                             \
+  X(Seq, Stmt) X(Bind, Stmt) X(Alloc, Stmt) X(View, Stmt) X(Store, Stmt) X(For, Stmt) \
+  X(Parallel, Stmt) X(While, Stmt) X(If, Stmt) X(Jump, Stmt) X(Group, Stmt)           \
+  X(Call, Stmt) X(TokenOp, Stmt) X(Check, Stmt) X(TileOp, Stmt) X(Kernel, Stmt)
+  // clang-format on
   TS_EXPR_NODES(TS_NODE)
   TS_STMT_NODES(TS_NODE)
 #undef TS_NODE
@@ -76,6 +76,8 @@ Stmt RefreshDeclarations(const Stmt& s);
 // Pre-order visit of every expression of a statement (its own fields, not nested statements; of an
 // Alloc or View the shape, offset and strides of the buffer it declares, too).
 void ForEachExpr(const StmtObj* s, const std::function<void(const Expr&)>& f);
+// `s` with another label; no label for "".
+Stmt WithLabel(const Stmt& s, std::string_view label);
 // Applies `f` to each Kernel of a Func's body.
 Func MapKernels(const Func& f, const std::function<Kernel(const Kernel&)>& fn);
 // Alpha-equivalence, spans ignored (tvm-ffi structural equality).

@@ -64,37 +64,6 @@ class Labeller : public Mutator {
     return n->IsInstance<StmtObj>() ? static_cast<const StmtObj*>(n) : nullptr;
   }
 
-  template <typename Obj>
-  static Stmt Relabel(const Stmt& s, const std::string& label) {
-    auto copy = CopyNode(static_cast<const Obj*>(s.get()));
-    copy->label = label;
-    return Stmt(copy);
-  }
-  static Stmt WithLabel(const Stmt& s, const std::string& label) {
-    switch (s.kind()) {
-      case NodeKind::kTileOp:
-        return Relabel<TileOpObj>(s, label);
-      case NodeKind::kParallel:
-        return Relabel<ParallelObj>(s, label);
-      case NodeKind::kFor:
-        return Relabel<ForObj>(s, label);
-      case NodeKind::kWhile:
-        return Relabel<WhileObj>(s, label);
-      case NodeKind::kIf:
-        return Relabel<IfObj>(s, label);
-      case NodeKind::kStore:
-        return Relabel<StoreObj>(s, label);
-      case NodeKind::kCall:
-        return Relabel<CallObj>(s, label);
-      case NodeKind::kGroup:
-        return Relabel<GroupObj>(s, label);
-      case NodeKind::kCheck:
-        return Relabel<CheckObj>(s, label);
-      default:
-        return s;
-    }
-  }
-
   // The buffer that names a unit: what it reads from global memory, else what it writes there.
   static std::string TileLabel(const TileOpObj* op) {
     const OpSyntax& syntax = SyntaxOf(op);

@@ -206,27 +206,11 @@ class BranchSplitter {
           [[fallthrough]];
         default: {
           // The guard is the unit now, and takes its name.
-          Stmt guarded = MakeIf(cond, MakeSeq({Unlabelled(s)}), s->span);
-          auto copy = CopyNode(guarded.as<IfObj>());
-          copy->label = s->label;
-          out_.push_back(Stmt(copy));
+          Stmt guarded = MakeIf(cond, MakeSeq({WithLabel(s, "")}), s->span);
+          out_.push_back(WithLabel(guarded, Str(s->label)));
         }
       }
     }
-  }
-
-  static Stmt Unlabelled(const Stmt& s) {
-    if (const auto* op = s.as<TileOpObj>()) {
-      auto copy = CopyNode(op);
-      copy->label = ffi::String();
-      return Stmt(copy);
-    }
-    if (const auto* nest = s.as<ParallelObj>()) {
-      auto copy = CopyNode(nest);
-      copy->label = ffi::String();
-      return Stmt(copy);
-    }
-    return s;
   }
 
   std::vector<Stmt> out_;
