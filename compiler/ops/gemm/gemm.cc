@@ -134,7 +134,10 @@ TileOp Make(TileOp op) {
 
 Effects EffectsOf(const TileOpObj* op) {
   Region a = RegionArg(op, "A"), b = RegionArg(op, "B"), c = RegionArg(op, "C");
-  return {Reads(a), Reads(b), Reads(c), Writes(c)};
+  Effects effects = {Reads(a), Reads(b), Writes(c)};
+  // What clear_accum may discard need not be there; the write orders all other accesses.
+  if (!OperandsOf(op).clear.defined()) effects.push_back(Reads(c));
+  return effects;
 }
 
 void Evaluate(const TileOpObj* op, EvalContext* eval) {
