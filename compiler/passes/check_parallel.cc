@@ -223,7 +223,24 @@ class NestChecker {
         "loop, T.reduce or an atomic");
   }
 
-  // Two points that certainly write different values to one place.
+  // Does the value depend on what the store overwrites?
+  static bool ReadsItself(const StoreObj* store) {
+    bool reads = false;
+    Walk(store->value, [&](const NodeObj* n) {
+      if (n->kind != NodeKind::kLoad) return !reads;
+      const auto* load = static_cast<const LoadObj*>(n);
+      bool same = load->buffer.same_as(store->buffer);
+      for (size_t d = 0; same && d < load->index.size(); ++d) {
+        same = SameExpr(load->index[d], store->index[d]);
+      }
+      reads = reads || same;
+      return !reads;
+    });
+    return reads;
+  }
+
+  // Two points that certainly write different values to one place, or update it one after the
+  // other.
   void Race(const StoreObj* store) {
     Space space = store->buffer->space();
     if ((space != Space::kGlobal && space != Space::kShared) || branches_ > 0 ||
@@ -235,7 +252,7 @@ class NestChecker {
       if (!extent || *extent < 2) continue;
       bool addressed = false;
       for (const Expr& e : store->index) addressed = addressed || Uses(e, v) || UsesDerived(e);
-      if (addressed || !Uses(store->value, v)) continue;
+      if (addressed || !(Uses(store->value, v) || ReadsItself(store))) continue;
       std::string place =
           Print(MakeLoad(store->buffer, {store->index.begin(), store->index.end()}));
       RaiseAt(store->span, "ValueError", kPrefix, "Data race: the points of T.Parallel along `",

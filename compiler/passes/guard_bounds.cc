@@ -95,7 +95,6 @@ class Guarder : public Mutator {
     int64_t lo = 0, hi = 0;
     for (int d = 0; d < r->buffer->ndim(); ++d) {
       Expr begin = r->begin[d], extent = r->extent[d].defined() ? r->extent[d] : MakeConst(1);
-      if (AsInt(begin) && IsConst(extent, 1)) continue;  // a constant index is not checked
       Expr end = Add(begin, Cast(extent, begin.dtype()));
       if (!analyzer_.Prove(Ge(begin, MakeConst(0, begin.dtype())))) lo |= int64_t(1) << d;
       if (!analyzer_.Prove(Le(end, Cast(r->buffer->shape[d], end.dtype())))) hi |= int64_t(1) << d;
@@ -164,7 +163,7 @@ class Guarder : public Mutator {
     Expr guard;
     for (size_t d = 0; d < index.size(); ++d) {
       const Expr& i = index[d];
-      if (AsInt(i) || i.dtype().lanes > 1) continue;
+      if (i.dtype().lanes > 1) continue;
       Expr low = Ge(i, MakeConst(0, i.dtype())), high = Lt(i, Cast(b->shape[d], i.dtype()));
       if (!analyzer_.Prove(low)) guard = And(guard, low);
       if (!analyzer_.Prove(high)) guard = And(guard, high);

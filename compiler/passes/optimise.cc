@@ -5,6 +5,7 @@
 #include "compiler/ir/text.h"
 #include "compiler/passes/passes.h"
 
+#include <bit>
 #include <unordered_set>
 
 namespace tilescale {
@@ -95,12 +96,34 @@ class Simplifier : public Mutator {
     if (op == nullptr || !IsInteger(op->dtype) || op->dtype.lanes > 1) return out;
     bool div = op->op() == OpCode::kFloorDiv, mod = op->op() == OpCode::kFloorMod;
     if (!div && !mod) return out;
-    if (analyzer_.Bounds(e->args[0]).lo < 0 || analyzer_.Bounds(e->args[1]).lo <= 0) return out;
+    bool positive =
+        IsUInt(op->dtype) ||
+        (analyzer_.Bounds(e->args[0]).lo >= 0 && analyzer_.Bounds(e->args[1]).lo > 0);
+    if (!positive) return RoundDown(div, op->args[0], op->args[1]);
     return MakeOp(div ? OpCode::kTruncDiv : OpCode::kTruncMod, {op->args[0], op->args[1]},
                   op->dtype);
   }
 
  private:
+  // A division toward minus infinity by the machine's instructions, which round toward zero: shifts
+  // and masks for powers of two, else one less where there is a rest of the other sign.
+  static Expr RoundDown(bool div, const Expr& a, const Expr& b) {
+    DataType t = a.dtype();
+    auto c = AsInt(b);
+    if (c && *c > 0 && (*c & (*c - 1)) == 0) {
+      if (!div) return MakeOp(OpCode::kBitAnd, {a, MakeConst(*c - 1, t)}, t);
+      return MakeOp(OpCode::kShr, {a, MakeConst(std::countr_zero(static_cast<uint64_t>(*c)), t)}, t);
+    }
+    Expr zero = MakeConst(0, t);
+    Expr rest = MakeOp(OpCode::kTruncMod, {a, b}, t);
+    Expr opposite = c ? Compare(*c > 0 ? OpCode::kLt : OpCode::kGt, rest, zero)
+                      : Lt(MakeOp(OpCode::kBitXor, {rest, b}, t), zero);
+    Expr lower = c ? opposite : And(Compare(OpCode::kNe, rest, zero), opposite);
+    if (!div) return Select(lower, MakeOp(OpCode::kAdd, {rest, b}, t), rest);
+    Expr quotient = MakeOp(OpCode::kTruncDiv, {a, b}, t);
+    return Select(lower, MakeOp(OpCode::kSub, {quotient, MakeConst(1, t)}, t), quotient);
+  }
+
   // Simplified as a whole, then divisions are replaced below.
   Expr Clean(const Expr& e) {
     Expr simple = analyzer_.Simplify(e);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // PlaceMemory (passes.h): the byte address of every shared buffer and mbarrier. Buffers whose lives
-// do not overlap share bytes; what is used inside a loop that its declaration is outside of lives
-// for the whole loop. First fit over decreasing sizes: deterministic.
+// do not overlap share bytes; what is used inside a loop, branch or group that its declaration is
+// outside of lives for the whole of it. First fit over decreasing sizes: deterministic.
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/passes.h"
@@ -44,7 +44,7 @@ class Lives {
   std::vector<Life> all;
 
  private:
-  struct Loop {
+  struct Scope {
     int begin;
     std::vector<size_t> used;  // lives touched inside
   };
@@ -70,9 +70,13 @@ class Lives {
         });
         return;
       case NodeKind::kIf:
-        Touch(s.as<IfObj>()->cond.get());
-        Visit(s.as<IfObj>()->then_case);
-        Visit(s.as<IfObj>()->else_case);
+        // Threads may run a branch apart from each other, without a barrier inside that could
+        // order the end of one life before the beginning of the next.
+        Body([&] {
+          Touch(s.as<IfObj>()->cond.get());
+          Visit(s.as<IfObj>()->then_case);
+          Visit(s.as<IfObj>()->else_case);
+        });
         return;
       case NodeKind::kGroup:
         Body([&] { Visit(s.as<GroupObj>()->body); });
@@ -104,14 +108,14 @@ class Lives {
 
   template <typename F>
   void Body(F visit) {
-    loops_.push_back({time_, {}});
+    scopes_.push_back({time_, {}});
     visit();
-    Loop loop = loops_.back();
-    loops_.pop_back();
+    Scope scope = scopes_.back();
+    scopes_.pop_back();
     int end = ++time_;
-    for (size_t i : loop.used) {
-      if (all[i].declared >= loop.begin) continue;
-      all[i].first = std::min(all[i].first, loop.begin);
+    for (size_t i : scope.used) {
+      if (all[i].declared >= scope.begin) continue;
+      all[i].first = std::min(all[i].first, scope.begin);
       all[i].last = std::max(all[i].last, end);
     }
   }
@@ -150,13 +154,13 @@ class Lives {
       Life& life = all[it->second];
       life.first = life.first < 0 ? time_ : std::min(life.first, time_);
       life.last = std::max(life.last, time_);
-      for (Loop& loop : loops_) loop.used.push_back(it->second);
+      for (Scope& scope : scopes_) scope.used.push_back(it->second);
       return true;
     });
   }
 
   int time_ = 0;
-  std::vector<Loop> loops_;
+  std::vector<Scope> scopes_;
   std::unordered_map<const StorageObj*, size_t> index_;
 };
 

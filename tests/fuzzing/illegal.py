@@ -131,7 +131,6 @@ def race(x: Faulty) -> list[str]:
     return x.rng.choice(
         (
             x.loop("s[0, j] = s[0, j] + 1"),
-            x.loop(f"s[i, (j + 1) % {x.n}] = s[i, j]"),
             x.loop("A[0, j] = A[i, j] + 1"),
             x.loop("s[i, 0] = s[i, j]"),
         )

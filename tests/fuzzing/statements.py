@@ -11,7 +11,7 @@ from .program import ERROR, EXACT, Argument, Tile, Value, chance, is_float
 if TYPE_CHECKING:
     from .generate import Generator
 
-SHARED_LIMIT = 40 << 10
+SHARED_LIMIT = 24 << 10
 BYTES = {"8": 1, "16": 2, "32": 4, "64": 8}
 LETTERS = "ijk"
 MMA_TYPES = (
@@ -161,7 +161,9 @@ class Statements:
             elif roll < 0.9:
                 index.append(self.gather(variables, n))
             else:
-                index.append(f"{v} - {self.rng.randint(1, 3)}")
+                # Not all below zero: that would count from the end.
+                low = min(self.rng.randint(1, 3), shape[d % len(variables)] - 1)
+                index.append(f"{v} - {low}" if low else f"-{self.rng.randint(1, n)}")
         v = self.read(a)
         v.text = f"{a.name}[{', '.join(index)}]"
         return v
@@ -323,7 +325,7 @@ class Statements:
         view.hold(t.at())
         self.g.tiles.append(view)
 
-    def gemm_tiles(self, k: int | None = None) -> tuple[Tile, Tile, Tile, str] | None:
+    def gemm_tiles(self) -> tuple[Tile, Tile, Tile, str] | None:
         """Operands, the accumulator and the options; the operands are not loaded yet."""
         rng = self.rng
         a_type, c_type = rng.choice(MMA_TYPES)
@@ -336,6 +338,8 @@ class Statements:
         ta, tb = chance(rng, 0.25), chance(rng, 0.35)
         # Operands in registers need the matrix instructions, which want whole atoms for each warp.
         in_registers = self.g.threads == 128 and m * n >= 64 * 32 and k % 32 == 0 and not ta and chance(rng, 0.3)
+        if self.g.shared_bytes + (m + n) * k * size_of(a_type) > SHARED_LIMIT:
+            return None
         a = self.alloc((k, m) if ta else (m, k), a_type, "fragment" if in_registers else "shared")
         b = self.alloc((n, k) if tb else (k, n), a_type, "shared")
         c = self.alloc((m, n), c_type, "fragment")
@@ -352,7 +356,10 @@ class Statements:
         return v
 
     def gemm(self) -> None:
-        a, b, c, options = self.gemm_tiles()
+        tiles = self.gemm_tiles()
+        if tiles is None:
+            return self.copy()
+        a, b, c, options = tiles
         k = product(a.shape) // c.shape[0]
         self.load(a)
         self.load(b)
@@ -370,7 +377,10 @@ class Statements:
 
     def pipelined_gemm(self) -> None:
         rng = self.rng
-        a, b, c, options = self.gemm_tiles()
+        tiles = self.gemm_tiles()
+        if tiles is None:
+            return self.copy()
+        a, b, c, options = tiles
         k = product(a.shape) // c.shape[0]
         trips = rng.randint(0, 4)
         self.out(f"T.clear({c.name})")
