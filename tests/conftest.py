@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("TS_BUILD_DIR") or ROOT / "build" / "dev")
 TOOLS = BUILD / "bin"
 CACHE = BUILD / "test-cache"
-os.environ.setdefault("TILESCALE_LIBRARY", str(BUILD / "libtilescale.so"))
+if (BUILD / "libtilescale.so").exists():  # a bundle brings its own
+    os.environ.setdefault("TILESCALE_LIBRARY", str(BUILD / "libtilescale.so"))
 os.environ.setdefault("TILESCALE_VERIFY", "1")
 # Kernels are cached for one session, apart from the user's own.
 os.environ.setdefault("TILESCALE_CACHE_DIR", str(CACHE))
