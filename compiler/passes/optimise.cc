@@ -73,9 +73,8 @@ class Simplifier : public Mutator {
   Stmt MutateGroup(const Group& s) override {
     size_t mark = analyzer_.Mark();
     if (kernel_->threads[1] * kernel_->threads[2] == 1) {
-      Expr tx = kernel_->thread_vars[0];
-      analyzer_.Assume(Ge(tx, MakeConst(s->first)));
-      analyzer_.Assume(Lt(tx, s->first + s->count));
+      analyzer_.Bind(kernel_->thread_vars[0],
+                     arith::Interval{s->first, s->first + s->count - 1});
     }
     Stmt out = DefaultStmt(s);
     analyzer_.Leave(mark);

@@ -218,7 +218,7 @@ class Emitter {
     Context c;
     for (const ResolvedStep& step : s->steps[role_]) Emit(step, Expr(), 0, nullptr, &c, out);
     for (const ResolvedStep& step : s->steps[role_]) {
-      if (step.verb == StepVerb::kCommit) CloseGroups(step.pipe, out);
+      if (step.verb == StepVerb::kCommit) CloseGroups(step.pipe, m_.kernel->span, out);
     }
   }
 
@@ -280,14 +280,14 @@ class Emitter {
     std::set<int> closed;
     for (const ResolvedStep& step : steps) {
       if (step.verb == StepVerb::kCommit && closed.insert(step.pipe).second)
-        CloseGroups(step.pipe, &out);
+        CloseGroups(step.pipe, loop->span, &out);
     }
     return out;
   }
 
-  void CloseGroups(int pipe, std::vector<Stmt>* out) {
-    if (m_.pipes[pipe].local && m_.pipes[pipe].any_async)
-      out->push_back(MakeTokenOp(TokenVerb::kAwait, tokens_[pipe], m_.kernel->span));
+  void CloseGroups(int pipe, const Span& span, std::vector<Stmt>* out) {
+    if (m_.pipes[pipe].local)
+      out->push_back(MakeTokenOp(TokenVerb::kAwait, tokens_[pipe], span));
   }
 
   // One step for one iteration, if that is `inside` of the trip (null: always).
@@ -296,10 +296,11 @@ class Emitter {
     Expr at, inside;
   };
 
-  // Groups of cp.async are counted by waits, so they are closed in every iteration, empty or not.
+  // Groups of cp.async are counted by waits, so inside one role a pipe moves in every iteration, also
+  // where there is nothing to fill; `await` behind the loop brings both ends together again.
   bool Guarded(const Instance& i, const std::vector<ResolvedStep>& steps) const {
     const ResolvedStep& step = steps[i.step];
-    if (step.verb == StepVerb::kCommit && m_.pipes[step.pipe].local) return false;
+    if (step.pipe >= 0 && m_.pipes[step.pipe].local) return false;
     return i.inside.defined() && !IsConst(i.inside, 1);
   }
 

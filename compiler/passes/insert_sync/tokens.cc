@@ -171,8 +171,12 @@ class TokenLowerer : public Mutator {
         return groups ? MakeCall("cp_async.commit", {}, s->span) : Stmt();
       case TokenVerb::kWait:
         return MakeSeq({wait, Advance(s, Side::kWaited)});
-      case TokenVerb::kAwait:
-        return wait;
+      case TokenVerb::kAwait: {
+        // Nothing is left in the pipe: its ends meet.
+        Counter &in = Of(s->token, Side::kAcquired), &out = Of(s->token, Side::kWaited);
+        if (s->pending > 0 || !in.used || !out.used || s->token->depth == 1) return wait;
+        return MakeSeq({wait, MakeStore(in.slot, {MakeConst(0)}, Value(out.slot), s->span)});
+      }
       default:
         return Stmt();
     }
