@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The first program: a GEMM compiled for sm_90a, on the simulator and on the GPU if there is one."""
+"""The first programs: a GEMM compiled for sm_90a, and two ranks that exchange tiles, on the simulator and on the GPU if
+there is one."""
 
 import time
 
 import numpy as np
 import tilescale
 import tilescale.language as T
+from distributed import put_signal
 from tilescale.targets import gpu_arch
 
 
@@ -52,11 +54,14 @@ def run_gemm(target: str, size: int = 256) -> float:
 
 def main() -> None:
     errors = [run_gemm("sim")]
+    put_signal.main(["--target", "sim"])
     if gpu_arch() is not None:
         errors.append(run_gemm("cuda"))
+        put_signal.main(["--target", "cuda"])
     if max(errors) > 1e-3:
         raise SystemExit("the result is wrong")
-    print("next: read examples/gemm.py, print kernel.get_kernel_source() and kernel.explain()")
+    print("next: read examples/gemm.py, print kernel.get_kernel_source() and kernel.explain();")
+    print("      run examples/distributed/put_signal.py --ranks 4, and take its T.wait away")
 
 
 if __name__ == "__main__":

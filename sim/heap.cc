@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The transport of simulated ranks: symmetric memory of the machine.
-#include "runtime/artifact.h"
 #include "runtime/symm/heap.h"
+
+#include "runtime/artifact.h"
 #include "sim/machine.h"
 #include "sim/world.h"
 #include "support/diagnostics.h"

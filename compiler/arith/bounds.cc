@@ -162,6 +162,8 @@ Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
       return {0, 31};
     case OpCode::kRank:
       return {0, (1 << 20)};
+    case OpCode::kNumRanks:
+      return {1, (1 << 20)};
     case OpCode::kPopcount:
       return {0, 64};
     default:

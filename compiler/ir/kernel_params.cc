@@ -26,7 +26,8 @@ struct Uses {
           break;
         case NodeKind::kRegion:
           storages.insert(static_cast<const RegionObj*>(n)->buffer->storage.get());
-          shared_with_others = shared_with_others || static_cast<const RegionObj*>(n)->peer.defined();
+          shared_with_others =
+              shared_with_others || static_cast<const RegionObj*>(n)->peer.defined();
           break;
         case NodeKind::kStore: {
           const StorageObj* s = static_cast<const StoreObj*>(n)->buffer->storage.get();

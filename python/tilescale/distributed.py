@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Several ranks in one process: on the GPUs of this machine, or on the simulator.
 
-    with tilescale.distributed.World(ranks=2) as w:
-        inbox = w.tensor((64, 64), "float32", name="inbox")
-        w.launch(kernel, inbox)
-        w.barrier()
-        print(inbox[0])
+with tilescale.distributed.World(ranks=2) as w:
+    inbox = w.tensor((64, 64), "float32", name="inbox")
+    w.launch(kernel, inbox)
+    w.barrier()
+    print(inbox[0])
 """
 
 import importlib
@@ -65,8 +65,8 @@ class World:
     """`ranks` ranks that reach each other's memory.
 
     On GPUs rank r runs on GPU r modulo their number, on a stream of its own. Ranks that share a GPU run together only
-    while all their blocks fit on it at once; kernels that wait for peers need that. `target` as for `tilescale.compile`:
-    the GPUs if there are any, else the simulator.
+    while all their blocks fit on it at once; kernels that wait for peers need that. `target` as for
+    `tilescale.compile`: the GPUs if there are any, else the simulator.
     """
 
     def __init__(self, ranks: int = 2, target: Any = None) -> None:
@@ -99,7 +99,7 @@ class World:
         else is the same for all ranks. Returns at once: `barrier` waits, and raises what the kernels ran into."""
         by_rank = [[self._argument(a, r) for a in args] for r in range(self.ranks)]
         streams = [self._caller_stream(r) for r in range(self.ranks)]
-        # Loading a module may wait for running kernels, which may wait for the rank that is being loaded: all load first.
+        # Loading a module may wait for running kernels, which may wait for the rank that is loading: all load first.
         for r in range(self.ranks):
             self._as_rank(r, kernel, by_rank[r], prepare=True)
         self._launched.append(by_rank)

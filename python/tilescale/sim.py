@@ -2,6 +2,16 @@
 """What the simulator reports. Each report is an exception; its text has both places and the seed."""
 
 
+def set_seed(seed: int | None) -> None:
+    """The seed of the simulator's scheduler from now on; None: that of TILESCALE_SIM_SEED again. A report prints it."""
+    from ._ffi import function  # which registers the exceptions below
+
+    if seed is None:
+        function("sim.clear_seed")()
+    else:
+        function("sim.set_seed")(seed)
+
+
 class SimulationError(RuntimeError):
     """Base of everything the simulator finds wrong in a kernel while it runs."""
 

@@ -33,9 +33,12 @@ void LimitNvrtcToDriver() {
 }
 
 [[maybe_unused]] const bool registered = [] {
-  RegisterDeviceFactory("cuda", [](std::string_view, int index) -> std::shared_ptr<Device> {
-    return std::make_shared<CudaDevice>(index);
-  }, DeviceCount);
+  RegisterDeviceFactory(
+      "cuda",
+      [](std::string_view, int index) -> std::shared_ptr<Device> {
+        return std::make_shared<CudaDevice>(index);
+      },
+      DeviceCount);
   return true;
 }();
 

@@ -43,9 +43,9 @@ void CudaDevice::MapShared(void* at, size_t bytes, const std::vector<int>& users
   AllocationHandle handle = 0;
   const Result made = driver_.MemCreate(&handle, bytes, &properties, 0);
   if (made != kSuccess) {
-    ThrowCudaError("cuMemCreate", made,
-                   std::to_string(bytes) + " bytes of symmetric memory on GPU " +
-                       std::to_string(ordinal_));
+    ThrowCudaError(
+        "cuMemCreate", made,
+        std::to_string(bytes) + " bytes of symmetric memory on GPU " + std::to_string(ordinal_));
   }
   const Result mapped = driver_.MemMap(address, bytes, 0, handle, 0);
   // The mapping keeps the memory.

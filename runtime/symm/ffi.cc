@@ -55,15 +55,13 @@ class HeapObj : public ffi::Object {
   }
 
   /// The rank's next allocation.
-  ffi::Tensor Tensor(int64_t rank, ffi::Array<int64_t> shape, ffi::String dtype,
-                     ffi::String name) {
+  ffi::Tensor Tensor(int64_t rank, ffi::Array<int64_t> shape, ffi::String dtype, ffi::String name) {
     return CallGuarded([&] {
       const int r = Checked(rank);
       const std::vector<int64_t> extents(shape.begin(), shape.end());
-      return ffi::Tensor::FromNDAlloc(HeapAllocator{heap, r, std::string(name)},
-                                      ffi::ShapeView(extents.data(), extents.size()),
-                                      ffi::StringToDLDataType(dtype),
-                                      heap->device(r)->tensor_device());
+      return ffi::Tensor::FromNDAlloc(
+          HeapAllocator{heap, r, std::string(name)}, ffi::ShapeView(extents.data(), extents.size()),
+          ffi::StringToDLDataType(dtype), heap->device(r)->tensor_device());
     });
   }
 
@@ -113,8 +111,8 @@ class HeapObj : public ffi::Object {
 };
 
 ffi::ObjectRef Open(ffi::String transport, int64_t ranks) {
-  return ffi::ObjectRef(ffi::make_object<HeapObj>(
-      OpenHeap(std::string(transport), static_cast<int>(ranks))));
+  return ffi::ObjectRef(
+      ffi::make_object<HeapObj>(OpenHeap(std::string(transport), static_cast<int>(ranks))));
 }
 
 TVM_FFI_STATIC_INIT_BLOCK() {

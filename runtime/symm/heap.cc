@@ -45,8 +45,8 @@ void* SymmetricHeap::Allocate(int rank, const HeapBlock& block) {
   const size_t index = made_[static_cast<size_t>(rank)];
   if (index == entries_.size()) {
     if (block.bytes <= 0) {
-      throw Diag({}, "ValueError") << "`" << block.name
-                                   << "`: a symmetric tensor needs at least one element";
+      throw Diag({}, "ValueError")
+          << "`" << block.name << "`: a symmetric tensor needs at least one element";
     }
     entries_.push_back({block, Make(block), rank, 0});
   }
@@ -119,8 +119,8 @@ std::shared_ptr<SymmetricHeap> OpenHeap(std::string_view transport, int ranks) {
     if (found == registry.transports.end()) {
       std::vector<std::string> names;
       for (const auto& [name, unused] : registry.transports) names.push_back(name);
-      throw Diag({}, "ValueError") << "there is no transport '" << transport
-                                   << "'; expected one of: " << Join(names, ", ");
+      throw Diag({}, "ValueError")
+          << "there is no transport '" << transport << "'; expected one of: " << Join(names, ", ");
     }
     make = found->second;
   }

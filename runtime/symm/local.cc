@@ -26,8 +26,8 @@ class LocalHeap : public SymmetricHeap {
     }
     reserved_ = RoundUp(arena_.capacity());
     for (int r = 0; r < ranks; ++r) {
-      base_.push_back(static_cast<char*>(
-          device(r)->ReserveAddresses(static_cast<size_t>(reserved_))));
+      base_.push_back(
+          static_cast<char*>(device(r)->ReserveAddresses(static_cast<size_t>(reserved_))));
       streams_.push_back(device(r)->CreateStream());
     }
   }
@@ -113,8 +113,7 @@ class LocalHeap : public SymmetricHeap {
   // Memory behind the addresses up to `end`, on all ranks or on none.
   void Grow(int64_t end) {
     if (end <= mapped_) return;
-    const int64_t bytes =
-        std::min(RoundUp(std::max(end - mapped_, kSegment)), reserved_ - mapped_);
+    const int64_t bytes = std::min(RoundUp(std::max(end - mapped_, kSegment)), reserved_ - mapped_);
     int done = 0;
     try {
       for (; done < ranks(); ++done) {
@@ -123,8 +122,7 @@ class LocalHeap : public SymmetricHeap {
       }
     } catch (...) {
       for (int r = 0; r < done; ++r) {
-        device(r)->UnmapShared(base_[static_cast<size_t>(r)] + mapped_,
-                               static_cast<size_t>(bytes));
+        device(r)->UnmapShared(base_[static_cast<size_t>(r)] + mapped_, static_cast<size_t>(bytes));
       }
       throw;
     }

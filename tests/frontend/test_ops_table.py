@@ -76,7 +76,7 @@ def test_registered_ops_take_the_arguments_that_rows_send():
 
 
 def _same_default(python: object, text: str) -> bool:
-    if python is None or python is False:
+    if python in (None, False, -1):  # -1 is this rank, by the contract
         return text in ("none", "0", "", "false")
     if python is True:
         return text in ("true", "1")

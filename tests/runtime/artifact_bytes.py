@@ -133,10 +133,11 @@ class Artifact:
     checks: list = field(default_factory=list)  # (expression, kind, message)
     outputs: list = field(default_factory=list)
     options: list = field(default_factory=list)
+    uses_heap: bool = False
 
     def to_bytes(self) -> bytes:
         out = Writer()
-        out.raw(b"TSARTIF1" + struct.pack("<I", 1))
+        out.raw(b"TSARTIF1" + struct.pack("<I", 2))
         out.text(self.name)
         out.text(self.target[0])
         out.text(self.target[1])
@@ -146,7 +147,7 @@ class Artifact:
         out.each(self.variants, out.variant)
         out.each(self.outputs, lambda o: out.raw(struct.pack("<i", o)))
         out.each(self.options, out.text)
-        out.raw(b"\0")  # uses_heap
+        out.raw(struct.pack("<B", self.uses_heap))
         out.count(0)  # flops
         out.count(0)  # bytes
         return bytes(out.data)

@@ -154,3 +154,93 @@ print(stop.elapsed_since(start))
     assert lines[0] == "allocate 24"
     assert lines[3:5] == ["(6,) cuda:0 int32", "free"]
     assert lines[5:8] == ["record on (nil)", "record on 0x99", "1.5"]
+
+
+HEAP = """
+def tensors(heap, *shape, ranks=3, name="A"):
+    return [heap.tensor(r, list(shape), "float32", name) for r in range(ranks)]
+def error_of(action):
+    try:
+        action()
+    except Exception as error:
+        print(type(error).__name__, error, sep=": ")
+"""
+
+
+def test_symmetric_memory_is_mapped_for_all_gpus(run):
+    body = """
+heap = function("open_heap")("local", 3)
+print("first")
+kept = tensors(heap, 1000)
+print("small")
+small = tensors(heap, 1000)
+print("large")
+large = tensors(heap, 10 << 20, name="B")
+del small
+print("again")
+again = tensors(heap, 1000)
+print("end")
+error_of(lambda: heap.tensor(0, [5], "float32", "C") and heap.tensor(1, [6], "float32", "D"))
+heap.close()
+error_of(heap.close)
+error_of(lambda: heap.tensor(2, [5], "float32", "C"))
+"""
+    lines = run(HEAP + body, STUB_DEVICES="2")
+    part = {}
+    for line in lines:
+        if line in ("first", "small", "large", "again", "end"):
+            now = part.setdefault(line, [])
+        elif part:
+            now.append(line)
+    assert lines[:3] == ["reserve 1073741824"] * 3
+    access = ["access for GPU 0: 3", "access for GPU 1: 3"]
+    segments = [[f"create 33554432 on GPU {gpu}", "map 33554432", *access] for gpu in (0, 1, 0)]
+    assert part["first"] == [line for segment in segments for line in segment]
+    assert part["small"] == []
+    assert part["large"][0] == "create 33554432 on GPU 0"  # the heap grows by a segment
+    assert part["again"] == ["synchronize"] * 2  # what was freed may be in use by queued kernels
+    assert part["end"][:5] == [
+        "ValueError: allocation 4 of rank 1 is `D` of 24 bytes, but that of rank 0 is `C` of 20 bytes",
+        "help: all ranks allocate the same sizes in the same order",
+        "RuntimeError: the world is closed already",
+        "RuntimeError: the world of this allocation is closed",
+        "synchronize",
+    ]
+    assert lines.count("unmap 33554432") == 6 and lines.count("unreserve") == 3
+
+
+def test_symmetric_memory_that_cannot_be_had(run):
+    open_two = 'error_of(lambda: tensors(function("open_heap")("local", 2), 8, ranks=2))'
+    assert run(HEAP + open_two, STUB_DEVICES="2", STUB_PEERS="0") == [
+        "RuntimeError: GPU 0 cannot reach the memory of GPU 1",
+        "help: choose GPUs that nvidia-smi topo -p2p r shows as OK in CUDA_VISIBLE_DEVICES",
+    ]
+    lines = run(HEAP + open_two, STUB_DEVICES="2", STUB_MEMORY="1000")
+    assert "CudaError: 33554432 bytes of symmetric memory on GPU 0: cuMemCreate: STUB_ERROR (2): planned" in lines
+    assert run(HEAP + open_two, STUB_DEVICES="0")[0] == "CudaError: the CUDA driver sees no GPU"
+
+
+def test_a_kernel_gets_the_table_of_its_rank(run):
+    body = """
+source = source.replace("kernel.cuh>", "kernel.cuh>\\n#include <tilescale/ptx/peer.cuh>")
+source = source.replace("p[0] = n", "p[0] = ts::rank()")
+executable = function("executable")
+whole = artifact()
+whole.variants[0].source = source
+whole.uses_heap = True
+entry = executable(whole.to_bytes(), None).entry()
+error_of(lambda: entry(1, 1))
+heap = function("open_heap")("local", 2)
+for rank in (0, 1, 0):
+    heap.enter(rank, False)
+    entry(1, 1)
+    heap.leave()
+"""
+    lines = [
+        line for line in run(HEAP + body, STUB_DEVICES="1") if line.startswith(("load", "rank", "plain", "Runtime"))
+    ]
+    assert lines[0] == (
+        "RuntimeError: k asks for ranks, but is launched without any: no tensor given is in symmetric memory"
+    )
+    assert [line.split()[0] for line in lines[1:]] == ["load", "rank", "plain", "load", "rank", "plain", "plain"]
+    assert lines[2] == "rank 0 of 2, next at 1" and lines[5] == "rank 1 of 2, next at 1"

@@ -74,12 +74,12 @@ Region SignalArg(const TileOpObj* op, std::string_view param, const std::string&
 // -- moves
 // -------------------------------------------------------------------------------------------
 
-std::vector<OpParam> MoveParams() {
+std::vector<OpParam> MoveParams(bool put) {
   return {{"src", ArgKind::kRegion, 'r'},
           {"dst", ArgKind::kRegion, 'w'},
-          {"peer", ArgKind::kExpr, 0, "none"},
+          {put ? "dst_pe" : "src_pe", ArgKind::kExpr, 0, "none"},
           {"size", ArgKind::kExpr, 0, "none"},
-          {"unroll", ArgKind::kInt, 0, "4"}};
+          {"unroll_factor", ArgKind::kInt, 0, "4"}};
 }
 
 namespace {
@@ -126,12 +126,13 @@ TileOp MakeMove(TileOp op, const char* base, bool put) {
     Reconcile(base, &src, &dst, op->span);
   }
   Region& remote = put ? dst : src;
-  remote = OnPeer(remote, ExprArg(op.get(), "peer"), what, op->span);
-  int64_t unroll = IntArg(op.get(), "unroll");
+  const char* pe = put ? "dst_pe" : "src_pe";
+  remote = OnPeer(remote, ExprArg(op.get(), pe), what, op->span);
+  int64_t unroll = IntArg(op.get(), "unroll_factor");
   if (unroll < 1 || unroll > 32) {
     RaiseAt(op->span, "ValueError", what, ": unroll_factor must be 1 to 32, got ", unroll);
   }
-  return WithArg(WithArg(WithArg(op, "src", src), "dst", dst), "peer", ffi::Any());
+  return WithArg(WithArg(WithArg(op, "src", src), "dst", dst), pe, ffi::Any());
 }
 
 Effects MoveEffects(const TileOpObj* op) {
@@ -238,7 +239,7 @@ void LowerRun(const TileOpObj* op, LowerContext* c, const Expr& lane, int64_t la
     }
   }
   c->Emit(MakeCall("comm.copy",
-                   {MakeConst(IntArg(op, "unroll")), RunAddress(dst, size), RunAddress(src, size),
+                   {MakeConst(IntArg(op, "unroll_factor")), RunAddress(dst, size), RunAddress(src, size),
                     c->analyzer->Simplify(count), lane, MakeConst(lanes)},
                    op->span));
 }

@@ -19,7 +19,7 @@ ir::Region SignalArg(const ir::TileOpObj* op, std::string_view param, const std:
 // One element of `r` as the op's only place; raises when `r` is more than one.
 ir::Region OneElement(const ir::Region& r, const std::string& what, const ir::Span& span);
 
-// T.put and T.get: args src, dst, peer, size, unroll. With `size` the operands are addresses and
+// T.put and T.get: args src, dst, dst_pe or src_pe, size, unroll_factor. With `size` the operands are addresses and
 // `size` consecutive elements move; without, tiles move, converted and guarded as by T.copy.
 ir::TileOp MakeMove(ir::TileOp op, const char* base, bool put);
 ir::Effects MoveEffects(const ir::TileOpObj* op);
@@ -31,7 +31,7 @@ std::optional<std::string> RefuseTileMove(const ir::TileOpObj* op, const OpConte
 std::optional<std::string> RefuseRun(const ir::TileOpObj* op, const OpContext& c);
 // Runs of elements are rows of memory.
 int64_t LinearOnly(const ir::TileOpObj* op, int arg, const Target& target);
-std::vector<ir::OpParam> MoveParams();
+std::vector<ir::OpParam> MoveParams(bool put);
 
 // "release.sys" of the arguments `sem` and `scope`; raises unless `sem` is one of `allowed`, which
 // `listed` spells.

@@ -20,32 +20,23 @@ TileOp MakeByWarp(TileOp op) {
 }
 
 const TileOpRegistration kGet({
-    .syntax = {.name = "get",
-               .format = "get $src -> $dst",
-               .params = MoveParams(),
-               .make = Make},
+    .syntax = {.name = "get", .format = "get $src -> $dst", .params = MoveParams(false), .make = Make},
     .effects = MoveEffects,
-    .lowerings = {{.name = "simt",
-                   .refuse = RefuseTileMove,
-                   .nest = MoveNest,
-                   .lower = LowerTileMove},
-                  {.name = "run",
-                   .refuse = RefuseRun,
-                   .families = LinearOnly,
-                   .lower = LowerRunByGroup}},
+    .lowerings =
+        {{.name = "simt", .refuse = RefuseTileMove, .nest = MoveNest, .lower = LowerTileMove},
+         {.name = "run", .refuse = RefuseRun, .families = LinearOnly, .lower = LowerRunByGroup}},
 });
 
 const TileOpRegistration kGetWarp({
-    .syntax = {.name = "get_warp",
-               .format = "get_warp $src -> $dst",
-               .params = MoveParams(),
+    .syntax = {.name = "warp_get",
+               .format = "warp_get $src -> $dst",
+               .params = MoveParams(false),
+               .spelled = "get_warp",
                .participants = Participants::kWarp,
                .make = MakeByWarp},
     .effects = MoveEffects,
-    .lowerings = {{.name = "run",
-                   .refuse = RefuseRun,
-                   .families = LinearOnly,
-                   .lower = LowerRunByWarp}},
+    .lowerings =
+        {{.name = "run", .refuse = RefuseRun, .families = LinearOnly, .lower = LowerRunByWarp}},
 });
 
 }  // namespace

@@ -23,8 +23,10 @@ TileOp Make(TileOp op) {
             "` is in registers");
   }
   if (to != Space::kVar && to != Space::kLocal) {
-    RaiseAt(op->span, "ValueError", "T.ld loads into a T.alloc_var or an element of T.alloc_local, "
-            "`", value->buffer->name, "` is neither");
+    RaiseAt(op->span, "ValueError",
+            "T.ld loads into a T.alloc_var or an element of T.alloc_local, "
+            "`",
+            value->buffer->name, "` is neither");
   }
   if (src->buffer->dtype.bits < 8) {
     RaiseAt(op->span, "TypeError", "T.ld of ", LanguageName(src->buffer->dtype),
@@ -34,17 +36,15 @@ TileOp Make(TileOp op) {
   if (BoolArg(op.get(), "nc") && StringArg(op.get(), "sem") != "weak") {
     RaiseAt(op->span, "ValueError", "T.ld: nc=True is for sem='weak' only");
   }
-  src = OnPeer(src, ExprArg(op.get(), "peer"), "T.ld", op->span);
-  return WithArg(WithArg(WithArg(op, "src", src), "value", value), "peer", ffi::Any());
+  src = OnPeer(src, ExprArg(op.get(), "src_pe"), "T.ld", op->span);
+  return WithArg(WithArg(WithArg(op, "src", src), "value", value), "src_pe", ffi::Any());
 }
 
 Effects EffectsOf(const TileOpObj* op) {
   Effect e = Reads(RegionArg(op, "src"));
   std::string sem = StringArg(op, "sem"), scope = StringArg(op, "scope");
   if (sem != "weak") e.mode = ir::Mode::kAtomic;
-  e.order = sem == "weak"      ? Order::kWeak
-            : sem == "acquire" ? Order::kAcquire
-                               : Order::kRelaxed;
+  e.order = sem == "weak" ? Order::kWeak : sem == "acquire" ? Order::kAcquire : Order::kRelaxed;
   e.scope = scope == "cta" ? MemScope::kCta : scope == "gpu" ? MemScope::kGpu : MemScope::kSys;
   return {e, Writes(RegionArg(op, "value"))};
 }
@@ -72,7 +72,7 @@ const TileOpRegistration kLd({
                           {"sem", ArgKind::kString, 0, "weak"},
                           {"na", ArgKind::kBool, 0, "false"},
                           {"nc", ArgKind::kBool, 0, "false"},
-                          {"peer", ArgKind::kExpr, 0, "none"}},
+                          {"src_pe", ArgKind::kExpr, 0, "none"}},
                .participants = Participants::kThread,
                .make = Make},
     .effects = EffectsOf,

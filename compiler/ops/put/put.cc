@@ -20,32 +20,23 @@ TileOp MakeByWarp(TileOp op) {
 }
 
 const TileOpRegistration kPut({
-    .syntax = {.name = "put",
-               .format = "put $src -> $dst",
-               .params = MoveParams(),
-               .make = Make},
+    .syntax = {.name = "put", .format = "put $src -> $dst", .params = MoveParams(true), .make = Make},
     .effects = MoveEffects,
-    .lowerings = {{.name = "simt",
-                   .refuse = RefuseTileMove,
-                   .nest = MoveNest,
-                   .lower = LowerTileMove},
-                  {.name = "run",
-                   .refuse = RefuseRun,
-                   .families = LinearOnly,
-                   .lower = LowerRunByGroup}},
+    .lowerings =
+        {{.name = "simt", .refuse = RefuseTileMove, .nest = MoveNest, .lower = LowerTileMove},
+         {.name = "run", .refuse = RefuseRun, .families = LinearOnly, .lower = LowerRunByGroup}},
 });
 
 const TileOpRegistration kPutWarp({
-    .syntax = {.name = "put_warp",
-               .format = "put_warp $src -> $dst",
-               .params = MoveParams(),
+    .syntax = {.name = "warp_put",
+               .format = "warp_put $src -> $dst",
+               .params = MoveParams(true),
+               .spelled = "put_warp",
                .participants = Participants::kWarp,
                .make = MakeByWarp},
     .effects = MoveEffects,
-    .lowerings = {{.name = "run",
-                   .refuse = RefuseRun,
-                   .families = LinearOnly,
-                   .lower = LowerRunByWarp}},
+    .lowerings =
+        {{.name = "run", .refuse = RefuseRun, .families = LinearOnly, .lower = LowerRunByWarp}},
 });
 
 }  // namespace

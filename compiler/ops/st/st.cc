@@ -26,19 +26,17 @@ TileOp Make(TileOp op) {
             " is not supported");
   }
   Text(op.get());
-  dst = OnPeer(dst, ExprArg(op.get(), "peer"), "T.st", op->span);
+  dst = OnPeer(dst, ExprArg(op.get(), "dst_pe"), "T.st", op->span);
   // The access is as wide as the element, whatever the value is.
   Expr value = Cast(ExprArg(op.get(), "value"), dst->buffer->dtype);
-  return WithArg(WithArg(WithArg(op, "dst", dst), "value", value), "peer", ffi::Any());
+  return WithArg(WithArg(WithArg(op, "dst", dst), "value", value), "dst_pe", ffi::Any());
 }
 
 Effects EffectsOf(const TileOpObj* op) {
   Effect e = Writes(RegionArg(op, "dst"));
   std::string sem = StringArg(op, "sem"), scope = StringArg(op, "scope");
   if (sem != "weak") e.mode = ir::Mode::kAtomic;
-  e.order = sem == "weak"      ? Order::kWeak
-            : sem == "release" ? Order::kRelease
-                               : Order::kRelaxed;
+  e.order = sem == "weak" ? Order::kWeak : sem == "release" ? Order::kRelease : Order::kRelaxed;
   e.scope = scope == "cta" ? MemScope::kCta : scope == "gpu" ? MemScope::kGpu : MemScope::kSys;
   return {e};
 }
@@ -61,7 +59,7 @@ const TileOpRegistration kSt({
                           {"scope", ArgKind::kString, 0, "gpu"},
                           {"sem", ArgKind::kString, 0, "weak"},
                           {"na", ArgKind::kBool, 0, "false"},
-                          {"peer", ArgKind::kExpr, 0, "none"}},
+                          {"dst_pe", ArgKind::kExpr, 0, "none"}},
                .participants = Participants::kThread,
                .make = Make},
     .effects = EffectsOf,

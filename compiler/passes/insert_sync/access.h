@@ -31,7 +31,7 @@ struct Access {
   // By the elected thread for the whole group. A release comes behind what all its threads did in
   // global memory, an acquire before what they do there.
   bool one = false, release = false, acquire = false;
-  int64_t group = 0;   // commits of cp.async before it
+  int64_t group = 0;  // commits of cp.async before it
   const ir::TokenObj* token = nullptr;
   int64_t slot = 0;  // counter of the token's acquire or wait; slots are equal modulo the depth
   std::string key;   // canonical text of the index: equal keys touch the same bytes at each thread

@@ -13,14 +13,14 @@ namespace ts {
 namespace comm {
 
 // One thread waits until the word compares with `value` as the name says; gives the word.
-#define TS_WAIT(name, op)                      \
-  template <Sem S, Scope C, class T, class V>  \
-  TS_DEVICE T name(const T* p, V value) {      \
-    for (;;) {                                 \
-      const T seen = ptx::ld<S, C>(p);         \
-      if (seen op (T) value) return seen;      \
-      spin();                                  \
-    }                                          \
+#define TS_WAIT(name, op)                     \
+  template <Sem S, Scope C, class T, class V> \
+  TS_DEVICE T name(const T* p, V value) {     \
+    for (;;) {                                \
+      const T seen = ptx::ld<S, C>(p);        \
+      if (seen op(T) value) return seen;      \
+      spin();                                 \
+    }                                         \
   }
 TS_WAIT(wait_eq, ==)
 TS_WAIT(wait_ne, !=)

@@ -5,9 +5,8 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
-from . import ops, tracer
+from . import expr, ops, tracer
 from .buffers import Cell
-from .expr import value
 
 
 class WaitScope(enum.IntEnum):
@@ -48,26 +47,26 @@ def _signal(x: Any, op: str) -> Any:
 
 def notify(signal: Any, peer: Any = -1, add: Any = 1) -> None:
     """Raises a signal on rank `peer` by `add`, behind all that the block did before, for whoever waits for it."""
-    tracer.current("T.notify").tile("notify", [_signal(signal, "notify"), value(peer), value(add)])
+    tracer.current("T.notify").tile("notify", [_signal(signal, "notify"), expr.value(peer), expr.value(add)])
 
 
 def wait(signal: Any, at_least: Any = 1) -> None:
     """Waits until a signal of this rank is at least `at_least`. What was done before it was raised is then seen by the
     whole block."""
-    tracer.current("T.wait").tile("wait_signal", [_signal(signal, "wait"), value(at_least)])
+    tracer.current("T.wait").tile("wait_signal", [_signal(signal, "wait"), expr.value(at_least)])
 
 
 def put(src: Any, dst: Any, peer: Any = -1, signal: Any = None, add: Any = 1) -> None:
-    """Copies a tile into `dst` of rank `peer`, converting the element type; raises `signal` there when it has arrived."""
+    """Copies a tile into `dst` of rank `peer`, converting the element type; raises `signal` there behind it."""
     t = tracer.current("T.put")
-    t.tile("put", [ops.region(src, "put"), ops.region(dst, "put"), value(peer)])
+    t.tile("put", [ops.region(src, "put"), ops.region(dst, "put"), expr.value(peer)])
     if signal is not None:
         notify(signal, peer, add)
 
 
 def get(src: Any, dst: Any, peer: Any = -1) -> None:
     """Copies a tile of `src` of rank `peer` into `dst`, converting the element type."""
-    tracer.current("T.get").tile("get", [ops.region(src, "get"), ops.region(dst, "get"), value(peer)])
+    tracer.current("T.get").tile("get", [ops.region(src, "get"), ops.region(dst, "get"), expr.value(peer)])
 
 
 def _choice(x: Any, of: Any, what: str, more: tuple[str, ...] = ()) -> str:
@@ -81,35 +80,27 @@ def _choice(x: Any, of: Any, what: str, more: tuple[str, ...] = ()) -> str:
 
 
 def _waiter(relation: str, sign: str) -> Callable[..., Any]:
+    name = f"wait_{relation}"
+
     def wait(value: Any, expected: Any, peer: Any = -1, *, scope: Any = "sys", semantics: Any = "acquire") -> Any:
-        name = f"wait_{relation}"
         t = tracer.current(f"T.{name}")
         place = ops.region(value, name)
         in_scope = _choice(scope, WaitScope, f"T.{name}: scope", ("cta",))
         order = _choice(semantics, WaitSemantics, f"T.{name}: semantics", ("relaxed",))
-        seen = Cell(t.alloc("local.var", place.buffer.dtype if hasattr(place, "buffer") else place.dtype, [1]))
-        t.tile(
-            "wait_value",
-            [place, relation, _value(expected), seen.buffer, _value(peer), in_scope, order],
-        )
+        seen = Cell(t.alloc("local.var", place.dtype, [1]))
+        t.tile("wait_value", [place, relation, expr.value(expected), seen.buffer, expr.value(peer), in_scope, order])
         return seen
 
-    wait.__name__ = wait.__qualname__ = f"wait_{relation}"
-    wait.__doc__ = f"""Each calling thread waits until an element is {sign} `expected`, on rank `peer`; gives the element.
+    wait.__name__ = wait.__qualname__ = name
+    wait.__doc__ = f"""Each calling thread waits until an element of rank `peer` is {sign} `expected`; gives the element.
 
     With the default semantics what follows in the thread comes after the release that wrote the value."""
     return wait
 
 
-_value = value
-WAITS = {
-    f"wait_{relation}": _waiter(relation, sign)
-    for relation, sign in (
-        ("eq", "equal to"),
-        ("ne", "not equal to"),
-        ("ge", "at least"),
-        ("le", "at most"),
-        ("gt", "greater than"),
-        ("lt", "less than"),
-    )
-}
+wait_eq = _waiter("eq", "equal to")
+wait_ne = _waiter("ne", "not equal to")
+wait_ge = _waiter("ge", "at least")
+wait_le = _waiter("le", "at most")
+wait_gt = _waiter("gt", "greater than")
+wait_lt = _waiter("lt", "less than")

@@ -262,21 +262,6 @@ TEST(Call, ExpressionsThatDoNotFit) {
             "arguments");
 }
 
-TEST(Call, RemoteOperatorsNeedAHeap) {
-  Artifact artifact = ScaleArtifact("heap");
-  artifact.uses_heap = true;
-  Executable executable(artifact);
-  TestTensor a({1, 64}, kF16);
-  const auto call = [&] {
-    return ErrorOf([&] { CallExecutable(executable, Args().Add(a).Add(int64_t{0}).Add(0.0)); });
-  };
-  EXPECT_EQ(call(),
-            "RuntimeError: scale uses remote operators, but rank 0 has no symmetric heap\n"
-            "help: make one for all ranks before the launch");
-  GetFake("heap")->heap = true;
-  EXPECT_EQ(call(), "no error");
-}
-
 TEST(Call, TooMuchSharedMemory) {
   Artifact artifact = ScaleArtifact("shared");
   for (Variant& variant : artifact.variants) variant.kernels[0].dynamic_shared_bytes = 100001;
