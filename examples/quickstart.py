@@ -2,12 +2,13 @@
 """The first programs: a GEMM compiled for sm_90a, and two ranks that exchange tiles, on the simulator and on the GPU if
 there is one."""
 
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import tilescale
 import tilescale.language as T
-from distributed import put_signal
 from tilescale.targets import gpu_arch
 
 
@@ -53,6 +54,9 @@ def run_gemm(target: str, size: int = 256) -> float:
 
 
 def main() -> None:
+    sys.path.insert(0, str(Path(__file__).resolve().parent / "distributed"))
+    import put_signal
+
     errors = [run_gemm("sim")]
     put_signal.main(["--target", "sim"])
     if gpu_arch() is not None:

@@ -33,11 +33,13 @@ def test_cases_name_existing_functions():
 
 
 def test_every_function_has_a_twin():
-    """The simulator has each device header, and in it each function of that header."""
-    assert set(coverage.headers()) <= set(coverage.headers(coverage.TWINS))
+    """The simulator has each device header, and in it each function of that header; those of comm/ hold no asm, and are
+    the same file on both sides."""
+    own = [header for header in coverage.headers() if not header.startswith("tilescale/comm/")]
+    assert set(own) <= set(coverage.headers(coverage.TWINS))
     missing = [
         f"{header}: {name}"
-        for header in coverage.headers()
+        for header in own
         for name in coverage.functions(header)
         if name != "smem_address" and not coverage.in_twin(header, name)
     ]

@@ -49,10 +49,11 @@ std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
 }
 
 const TileOpRegistration kBarrierBlocks({
-    .syntax = {.name = "barrier_blocks",
-               .format = "barrier_blocks $barrier",
+    .syntax = {.name = "rank_barrier",
+               .format = "rank_barrier $barrier",
                .params = {{"barrier", ArgKind::kRegion, 'm'},
                           {"publish", ArgKind::kBool, 0, "true"}},
+               .spelled = "barrier_blocks",
                .make = Make},
     .effects = EffectsOf,
     .lowerings = {{.name = "simt", .refuse = Never, .lower = Lower}},

@@ -92,7 +92,7 @@ def _waiter(relation: str, sign: str) -> Callable[..., Any]:
         return seen
 
     wait.__name__ = wait.__qualname__ = name
-    wait.__doc__ = f"""Each calling thread waits until an element of rank `peer` is {sign} `expected`; gives the element.
+    wait.__doc__ = f"""Each calling thread waits until an element of rank `peer` is {sign} `expected`; gives it.
 
     With the default semantics what follows in the thread comes after the release that wrote the value."""
     return wait

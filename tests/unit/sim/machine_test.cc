@@ -378,10 +378,6 @@ TEST_F(DeviceTest, RunsATextOnHostAndDeviceTensors) {
 TEST_F(DeviceTest, KnowsItsLimits) {
   EXPECT_EQ(device_->properties().max_shared_bytes, 163 * 1024);
   EXPECT_EQ(device_->properties().num_sms, 108);
-  EXPECT_FALSE(device_->has_heap());
-  OpenWorld(2);
-  EXPECT_TRUE(device_->has_heap());
-  CloseWorld();
   auto module = device_->Load(
       device_->Compile({.name = "k.cu", .source = kText, .arch = "sm_80", .options = {}}).binary);
   try {
