@@ -20,16 +20,16 @@ EXAMPLES = ROOT / "examples"
 # Name -> module and a call of it. Small, ragged, and with more iterations than stages.
 PROGRAMS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "elementwise": ("elementwise", lambda m: m.run(37, 101)),
-    "tile_copy": ("tile_copy", lambda m: m.run(5, 300)),
+    "tile_copy": ("tile_copy", lambda m: m.run(5, 1000)),
     "gemm": ("gemm", lambda m: m.run(200, 136, 136)),
     "gemm_transposed": ("gemm", lambda m: m.run(100, 72, 104, 64, 64, 32, True, True)),
     "gemm_dynamic": ("gemm_dynamic", lambda m: m.run(m.matmul_dynamic(), 96, 136, 72)),
     "gemm_splitk": ("gemm_splitk", lambda m: m.run(100, 72, 296, 3)),
-    "gemm_fp8": ("gemm_fp8", lambda m: m.run(100, 136, 80)),
-    "gemm_int8": ("gemm_int8", lambda m: m.run(100, 136, 80)),
+    "gemm_fp8": ("gemm_fp8", lambda m: m.run(100, 136, 336)),
+    "gemm_int8": ("gemm_int8", lambda m: m.run(100, 136, 336)),
     "softmax": ("softmax", lambda m: m.run(6, 257)),
     "rms_norm": ("rms_norm", lambda m: m.run(5, 257, block_M=2, threads=96)),
-    "layer_norm": ("layer_norm", lambda m: m.run(9, 257, threads=64)),
+    "layer_norm": ("layer_norm", lambda m: m.run(20, 257, threads=64)),
     "cumsum": ("cumsum", lambda m: m.run(5, 300, block_N=100, threads=96)),
     "flash_attention": ("flash_attention", lambda m: m.run(1, 1, 70, 200, 64, True)),
 }

@@ -34,7 +34,7 @@ using Edit = std::function<ir::Func(const ir::Func&)>;
 runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index = 0,
                           std::vector<PassTime>* times = nullptr, const Edit& edit = {});
 
-// `f` with pass configs set: "tl.disable_shared_reuse" -> true (language.md §8.5).
+// `f` with pass configs set: "tl.disable_shared_memory_reuse" -> true (language.md §8.5).
 ir::Func WithOptions(const ir::Func& f, const ffi::Map<ffi::String, ffi::Any>& options);
 
 // The CUDA text of a program behind the last pass.

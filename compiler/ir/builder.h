@@ -41,6 +41,8 @@ Expr ToTyped(const ffi::Any& v, DataType dtype);
 Expr ToBool(Expr e);                  // e != 0 unless it is one
 Expr CastTo(Expr e, DataType dtype);  // folds; a scalar is broadcast to lanes
 Expr ToIndex(const ffi::Any& v, const Buffer& buffer, size_t dim);
+// What an argument is called in an error: `expression`, 'text', or the name of its type.
+std::string Given(const ffi::Any& v);
 int64_t ToInt(const ffi::Any& v, std::string_view what);  // a Python int or a constant expression
 std::string DimText(const Expr& e);  // a number as such, anything else in the notation of the IR
 

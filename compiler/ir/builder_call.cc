@@ -42,7 +42,7 @@ Expr Barrier(const ffi::Any& v) {
   const auto* load = v.as<LoadObj>();
   if (load != nullptr && load->buffer->space() == Space::kMbar) return ToAddress(v);
   Raise("TypeError", "mbarrier must be a barrier of T.alloc_barrier or an element of one, but got ",
-        v.as<Expr>() ? "`" + Print(*v.as<Expr>()) + "`" : std::string(v.GetTypeKey()));
+        Given(v));
 }
 
 Expr Predicate(const std::string& name, const ffi::Any& v) {
@@ -174,7 +174,7 @@ Place AtomicPlace(BuilderObj* b, const std::string& name, const ffi::Any& v, int
     return {ToAddress(place), region->buffer->dtype};
   }
   Raise("TypeError", "T.", name, " needs an element of a buffer as its destination, got ",
-        v.as<Expr>() ? "`" + Print(*v.as<Expr>()) + "`" : std::string(v.GetTypeKey()));
+        Given(v));
 }
 
 void CheckAtomicType(const std::string& name, const std::string& op, DataType t) {

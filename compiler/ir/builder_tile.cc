@@ -25,11 +25,6 @@ constexpr std::array kAliases = {KeyAlias{"parallel_loop_layout", "loop_layout"}
 constexpr std::array<std::string_view, 4> kIgnored = {"enable_fadd2", "tl.ws_op_id", "lower_hint",
                                                       "tl.persistent"};
 
-std::string Given(const ffi::Any& v) {
-  if (auto e = v.as<Expr>()) return "`" + Print(*e) + "`";
-  return std::string(v.GetTypeKey());
-}
-
 [[noreturn]] void WrongArgument(std::string_view op, const OpParam& p, std::string_view needs,
                                 const ffi::Any& v) {
   Raise("TypeError", "T.", op, ": ", p.name, " must be ", needs, ", got ", Given(v));

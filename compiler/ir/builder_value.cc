@@ -150,7 +150,7 @@ Expr ToExpr(const ffi::Any& v) {
   if (IsBig(v)) return BigLiteral(v.cast<ffi::BigInt>(), nullptr);
   if (auto e = v.as<Expr>()) return *e;
   if (Expr place = ReadPlace(v); place.defined()) return place;
-  Raise("TypeError", std::string(v.GetTypeKey()), " is used where a kernel value is expected");
+  Raise("TypeError", Given(v), " is used where a kernel value is expected");
 }
 
 Expr ToTyped(const ffi::Any& v, DataType dtype) {
@@ -199,6 +199,13 @@ Expr ToIndex(const ffi::Any& v, const Buffer& buffer, size_t dim) {
   return e;
 }
 
+std::string Given(const ffi::Any& v) {
+  if (auto e = v.as<Expr>()) return "`" + Print(*e) + "`";
+  if (auto s = v.as<ffi::String>()) return "'" + std::string(*s) + "'";
+  if (auto d = v.as<double>()) return Print(MakeFloat(*d, Float(64)));
+  return v.GetTypeKey();
+}
+
 int64_t ToInt(const ffi::Any& v, std::string_view what) {
   if (v.type_index() == ffi::TypeIndex::kTVMFFIInt ||
       v.type_index() == ffi::TypeIndex::kTVMFFIBool) {
@@ -206,9 +213,8 @@ int64_t ToInt(const ffi::Any& v, std::string_view what) {
   }
   if (auto e = v.as<Expr>()) {
     if (auto i = AsInt(*e)) return *i;
-    Raise("TypeError", what, " must be a constant integer, got `", Print(*e), "`");
   }
-  Raise("TypeError", what, " must be a constant integer, got ", std::string(v.GetTypeKey()));
+  Raise("TypeError", what, " must be a constant integer, got ", Given(v));
 }
 
 std::string DimText(const Expr& e) {
@@ -219,13 +225,13 @@ std::string DimText(const Expr& e) {
 Values ToValues(const ffi::Any& list) {
   if (IsNone(list)) return {};
   auto array = list.as<ffi::Array<ffi::Any>>();
-  if (!array) Raise("TypeError", "expected a list, got ", std::string(list.GetTypeKey()));
+  if (!array) Raise("TypeError", "expected a list, got ", Given(list));
   return Values(array->begin(), array->end());
 }
 
 std::string ToText(const ffi::Any& v, std::string_view what) {
   if (auto s = v.as<ffi::String>()) return std::string(*s);
-  Raise("TypeError", what, " must be a string, got ", std::string(v.GetTypeKey()));
+  Raise("TypeError", what, " must be a string, got ", Given(v));
 }
 
 DataType TypeOfValue(const ffi::Any& v) {

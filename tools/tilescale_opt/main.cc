@@ -32,7 +32,7 @@ and after each, and prints it.
   --run R        FIRST..LAST, either end may be left out, or passes by name; default: none
   --stage S      up to the last pass of stage tile, mapped or machine
   --emit E       the program (ir), its CUDA text (cuda), or microseconds of each pass (times)
-  --options O    pass configs: tl.disable_shared_reuse,tl.config_index_bitwidth=64
+  --options O    pass configs: tl.disable_shared_memory_reuse,tl.config_index_bitwidth=64
   --variant N    0 may rely on every launch fact, 1 on index sizes, 2 on none; default: 0
   --no-spans     leave the user's lines out
 )";

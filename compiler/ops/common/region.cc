@@ -76,7 +76,8 @@ std::string Describe(const Region& r) {
   for (size_t d = 0; d < r->begin.size(); ++d) {
     if (d > 0) s += ", ";
     s += Print(r->begin[d]);
-    if (r->extent[d].defined() && !IsConst(r->extent[d], 1)) s += " +: " + Print(r->extent[d]);
+    const Expr& extent = r->extent[d];
+    if (extent.defined() && !IsConst(extent, 1)) s += ":" + Print(Add(r->begin[d], extent));
   }
   return s + "]";
 }

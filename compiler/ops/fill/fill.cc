@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // T.fill and T.clear: buffer[...] = value. The contract is in fill.md.
 #include "compiler/ir/diag.h"
+#include "compiler/ir/visit.h"
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/tile_op.h"
 
@@ -46,17 +47,37 @@ void Evaluate(const TileOpObj* op, EvalContext* eval) {
   }
 }
 
+// Is the point inside the region? Null: every point is.
+Expr Inside(const Region& r, const std::vector<Expr>& point) {
+  Expr inside;
+  for (size_t d = 0; d < point.size(); ++d) {
+    const Expr begin = r->begin[d], end = Add(begin, r->extent[d]);
+    if (!IsConst(begin, 0)) inside = And(inside, Ge(point[d], begin));
+    if (!SameExpr(end, r->buffer->shape[d])) inside = And(inside, Lt(point[d], end));
+  }
+  return inside;
+}
+
+// A fragment is walked whole, so that each element is written by its owner; other memory by the
+// region's own extents.
 Stmt Nest(const TileOpObj* op) {
   Region r = RegionArg(op, "buffer");
+  const bool whole = r->buffer->space() == Space::kFrag;
   std::vector<Expr> extents = ExtentsOf(r);
+  if (whole) extents.assign(r->buffer->shape.begin(), r->buffer->shape.end());
   if (extents.empty()) extents.push_back(MakeConst(1));
   std::vector<Var> vars = NestVars(static_cast<int>(extents.size()));
   std::vector<Expr> point(vars.begin(), vars.end());
-  Stmt nest =
-      MakeParallel(vars, extents, StoreAt(r, point, ExprArg(op, "value"), op->span), op->span);
-  auto out = CopyNode(nest.as<ParallelObj>());
-  out->label = op->label;
-  return Stmt(out);
+  const Expr value = ExprArg(op, "value");
+  Stmt body;
+  if (whole) {
+    body = MakeStore(r->buffer, point, Cast(value, r->buffer->dtype), op->span);
+    Expr inside = Inside(r, point);
+    if (inside.defined()) body = MakeIf(inside, MakeSeq({body}), op->span);
+  } else {
+    body = StoreAt(r, point, value, op->span);
+  }
+  return WithLabel(MakeParallel(vars, extents, body, op->span), Str(op->label));
 }
 
 std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
