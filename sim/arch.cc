@@ -8,26 +8,25 @@
 namespace tilescale::sim {
 namespace {
 
-constexpr u64 kKb = 1024;
-constexpr u64 kReserved = kKb;  // of each CTA, for the system
-
-// CUDA programming guide, "Technical Specifications per Compute Capability".
 constexpr ArchLimits kLimits[] = {
-    {"sm_80", 108, 2048, 32, 164 * kKb},  {"sm_86", 84, 1536, 16, 100 * kKb},
-    {"sm_89", 142, 1536, 24, 100 * kKb},  {"sm_90", 132, 2048, 32, 228 * kKb},
-    {"sm_100", 148, 2048, 32, 228 * kKb}, {"sm_103", 160, 2048, 32, 228 * kKb},
-    {"sm_120", 188, 1536, 24, 100 * kKb},
+#define TS_ARCH(name, generation, shared_per_block, shared_per_sm, threads, blocks, sms, features) \
+  {name, sms, threads, blocks, shared_per_sm, shared_per_block},
+#include "compiler/target/targets.def"
 };
+
+// Without the suffix of its feature set: "sm_90a" is "sm_90".
+std::string_view Base(std::string_view arch) {
+  if (!arch.empty() && (arch.back() == 'a' || arch.back() == 'f')) arch.remove_suffix(1);
+  return arch;
+}
 
 }  // namespace
 
 const ArchLimits& LimitsOf(const std::string& arch) {
-  const std::string base =
-      arch.substr(0, arch.size() - (!arch.empty() && (arch.back() == 'a' || arch.back() == 'f')));
   std::string known;
   for (const ArchLimits& l : kLimits) {
-    if (base == l.arch) return l;
-    known += std::string(known.empty() ? "" : ", ") + l.arch;
+    if (Base(arch) == Base(l.arch)) return l;
+    known += (known.empty() ? "" : ", ") + std::string(Base(l.arch));
   }
   throw Diag({}, "ValueError") << "the simulator does not know the architecture '" << arch
                                << "'; expected one of: " << known;
@@ -36,12 +35,13 @@ const ArchLimits& LimitsOf(const std::string& arch) {
 u32 SlotsOf(const std::string& arch, u32 threads, u64 shared_bytes) {
   const ArchLimits& l = LimitsOf(arch);
   u32 per_sm = std::min(l.blocks, l.threads / std::max(threads, 1u));
-  per_sm = u32(std::min<u64>(per_sm, l.shared_bytes / (shared_bytes + kReserved)));
+  const u64 reserved = l.shared_bytes - l.shared_per_block;
+  per_sm = u32(std::min<u64>(per_sm, l.shared_bytes / (shared_bytes + reserved)));
   return std::max(per_sm, 1u) * l.sms;
 }
 
 u64 MaxSharedBytes(const std::string& arch) {
-  return LimitsOf(arch).shared_bytes - kReserved;
+  return LimitsOf(arch).shared_per_block;
 }
 
 }  // namespace tilescale::sim

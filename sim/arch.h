@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What an architecture holds: how many CTAs are resident, how much shared memory one may have.
+// What an architecture holds: how many CTAs are resident, how much shared memory one may have. The
+// numbers are the compiler's rows (compiler/target/targets.def).
 #pragma once
 
 #include "sim/types.h"
@@ -9,10 +10,11 @@
 namespace tilescale::sim {
 
 struct ArchLimits {
-  const char* arch;     // without the suffix of its feature set
+  const char* arch;     // with the suffix of its feature set
   u32 sms;              // of the largest part sold
   u32 threads, blocks;  // of one SM
-  u64 shared_bytes;     // of one SM; 1 KB of each CTA's share is the system's
+  u64 shared_bytes;     // of one SM
+  u64 shared_per_block;  // the most that one CTA may have; what is left of an SM's is the system's
 };
 
 // Throws Diag("ValueError") for an architecture that is not simulated.

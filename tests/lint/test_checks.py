@@ -92,6 +92,15 @@ def test_ops_want_all_facets():
         assert check_ops.check(paths - {missing}, lambda path: ".lowerings = {")
 
 
+def test_passes_name_no_op():
+    ops = check_ops.names(['{.syntax = {.name = "fill",\n', 'kCumsum(Row("cumsum", "cumsum $src"));'])
+    assert ops == {"fill", "cumsum"}
+    text = 'Record("fills");\nif (op->op == "fill") {  // "cumsum"\n'
+    assert check_ops.check_named("compiler/passes/a.cc", text, ops) == [
+        "compiler/passes/a.cc:2: names the op 'fill'; ask its interface (compiler/ops/tile_op.h)"
+    ]
+
+
 def test_asm_stands_in_its_place():
     line = 'asm volatile("nop;");\n'
     assert check_asm.check("device/tilescale/ptx/a.cuh", line) == []

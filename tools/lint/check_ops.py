@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Every folder under compiler/ops carries all facets of its op: code, contract, lowering, tests."""
+"""Every folder under compiler/ops carries all facets of its op: code, contract, lowering, tests. Passes and printers ask
+an op's interface and name none."""
 
 import re
 import sys
@@ -8,6 +9,9 @@ import sys
 from sources import files, read, report
 
 OPS = "compiler/ops/"
+# A row's syntax, written out or by the file's own `Row("name", …)`.
+REGISTERED = re.compile(r"(?:\.syntax = \{\.name = |\bRow\()\"(\w+)\"")
+LITERAL = re.compile(r'"(\w+)"')
 TESTS = ("tests/golden/ops/{}.ir", "tests/errors/ops/test_{}.py", "tests/numerics/ops/test_{}.py")
 
 
@@ -25,8 +29,27 @@ def check(paths: set[str], text_of) -> list[str]:
     return errors
 
 
+def names(texts: list[str]) -> set[str]:
+    """The names under which ops are registered."""
+    return {name for text in texts for name in REGISTERED.findall(text)}
+
+
+def check_named(path: str, text: str, ops: set[str]) -> list[str]:
+    """Mentions of an op in code that must work for every op."""
+    return [
+        f"{path}:{number}: names the op '{name}'; ask its interface (compiler/ops/tile_op.h)"
+        for number, line in enumerate(text.splitlines(), 1)
+        for name in LITERAL.findall(line.split("//")[0])
+        if name in ops
+    ]
+
+
 def main() -> int:
-    return report("ops", check(set(files()), read))
+    errors = check(set(files()), read)
+    ops = names([read(path) for path in files(".cc", under=(OPS,))])
+    for path in files(".cc", ".h", under=("compiler/passes/", "compiler/codegen/", "compiler/analysis/")):
+        errors += check_named(path, read(path), ops)
+    return report("ops", errors)
 
 
 if __name__ == "__main__":

@@ -77,4 +77,12 @@ const TileOpRegistration kConvert({
 });
 
 }  // namespace
+
+TileOp MakeConversion(const Buffer& src, const Buffer& dst, const Span& span) {
+  TileOp op = MakeTileOp("convert", {FullRegion(src), FullRegion(dst), nullptr}, span);
+  auto out = CopyNode(op.get());
+  out->lowering = "shared";
+  return TileOp(out);
+}
+
 }  // namespace tilescale

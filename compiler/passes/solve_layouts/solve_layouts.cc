@@ -96,10 +96,7 @@ class Writer : public Mutator {
       alloc->span = s->span;
       before.push_back(Stmt(alloc));
       Buffer src = c.write ? c.to : c.from, dst = c.write ? c.from : c.to;
-      TileOp convert = MakeTileOp("convert", {FullRegion(src), FullRegion(dst), nullptr}, s->span);
-      auto named = CopyNode(convert.get());
-      named->lowering = "shared";
-      (c.write ? after : before).push_back(Stmt(named));
+      (c.write ? after : before).push_back(MakeConversion(src, dst, s->span));
       s = Rename(c.from, c.to)(s);
     }
     before.push_back(s);
