@@ -39,15 +39,13 @@ bool IsIgnored(std::string_view field) {
   return kSymbol && field == "name";
 }
 
+// One call whatever the field is: def_ro is expensive to compile.
 template <typename Obj, typename Class, typename T>
 void DefineField(Class& def, const Field<Obj, T>& field) {
-  if (IsIgnored<Obj>(field.name)) {
-    def.def_ro(field.name, field.member, refl::AttachFieldFlag::SEqHashIgnore());
-  } else if (IsBinding<Obj>(field.name)) {
-    def.def_ro(field.name, field.member, refl::AttachFieldFlag::SEqHashDefPattern());
-  } else {
-    def.def_ro(field.name, field.member);
-  }
+  int32_t flag = 0;
+  if (IsIgnored<Obj>(field.name)) flag |= kTVMFFIFieldFlagBitMaskSEqHashIgnore;
+  if (IsBinding<Obj>(field.name)) flag |= kTVMFFIFieldFlagBitMaskSEqHashDefPattern;
+  def.def_ro(field.name, field.member, refl::AttachFieldFlag(flag));
 }
 
 template <typename Obj, typename Class>
