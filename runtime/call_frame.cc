@@ -217,6 +217,7 @@ bool BindArguments(const ArgumentPlan& plan, const TVMFFIAny* args, int32_t num_
     if (rule.kind == ParamKind::kScalar) {
       bound = BindScalar(rule, *arg, &frame->scalars[p]);
     } else if (rule.kind == ParamKind::kPointer) {
+      frame->tensors[p] = tensor;  // what a raw pointer reaches is known if it came as a tensor
       bound = BindPointer(rule, *arg, &frame->addresses[p]);
     } else if (tensor != nullptr) {
       frame->tensors[p] = tensor;
@@ -237,7 +238,8 @@ bool BindArguments(const ArgumentPlan& plan, const TVMFFIAny* args, int32_t num_
   }
   for (const int32_t p : plan.inputs) {
     const DLTensor* tensor = frame->tensors[p];
-    if (tensor != nullptr && !CheckShapeAndStrides(plan, plan.params[p], *tensor, *frame)) {
+    if (tensor != nullptr && plan.params[p].kind == ParamKind::kTensor &&
+        !CheckShapeAndStrides(plan, plan.params[p], *tensor, *frame)) {
       return false;
     }
   }

@@ -178,7 +178,10 @@ std::vector<BufferArg> Executable::DescribeBuffers(const LoadedVariant& loaded, 
   const std::vector<KernelArg>& args = loaded.variant.kernels[index].args;
   for (size_t i = 0; i < args.size(); ++i) {
     const KernelArg& arg = args[i];
-    if (arg.kind != ArgKind::kTensorData && arg.kind != ArgKind::kWorkspace) continue;
+    const bool pointer = arg.kind == ArgKind::kScalarParam &&
+                         artifact_.params[arg.index].kind == ParamKind::kPointer &&
+                         frame.tensors[arg.index] != nullptr;
+    if (arg.kind != ArgKind::kTensorData && arg.kind != ArgKind::kWorkspace && !pointer) continue;
     BufferArg& buffer = buffers.emplace_back();
     buffer.arg = static_cast<int32_t>(i);
     if (arg.kind == ArgKind::kWorkspace) {

@@ -26,9 +26,8 @@ class HostPlanner {
   void Params() {
     for (size_t i = 0; i < func_->params.size(); ++i) {
       const ir::Param& p = func_->params[i];
-      param_of_[p->param() == ParamKind::kTensor
-                    ? static_cast<const NodeObj*>(p->buffer->storage.get())
-                    : p->var.get()] = static_cast<int>(i);
+      if (p->buffer.defined()) param_of_[p->buffer->storage.get()] = static_cast<int>(i);
+      if (p->var.defined()) param_of_[p->var.get()] = static_cast<int>(i);
       runtime::Param q;
       q.name = std::string(p->name);
       q.kind = p->param() == ParamKind::kTensor   ? runtime::ParamKind::kTensor
