@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/passes/insert_sync/access.h"
 
-#include "compiler/arith/analyzer.h"
 #include "compiler/ir/text.h"
 #include "compiler/isa/instr.h"
 
 #include <algorithm>
-#include <functional>
-#include <numeric>
 
 namespace tilescale::sync {
 
 using namespace ir;  // NOLINT
 
 namespace {
-
-constexpr int64_t kMaxPoints = int64_t(1) << 18;  // of one footprint
-constexpr int64_t kUnknownCount = -1;             // as many elements as a variable says
 
 class InlineBinds : public Mutator {
  public:
@@ -65,160 +59,74 @@ void AccessReader::DeclareBind(const BindObj* s) {
   if (pure) binds_[s->var.get()] = Inline(s->value);
 }
 
-// Owners by enumeration over the thread and the loops; other variables have one value on both sides
-// of a comparison inside one iteration, so they count as zero. A storage's versions are compared by
-// counters.
-std::shared_ptr<Footprint> AccessReader::Enumerate(const Expr& index, int64_t elem_bytes,
-                                                   int64_t count, int64_t bytes) {
-  auto out = std::make_shared<Footprint>();
-  std::vector<std::pair<const VarObj*, int64_t>> ranges;  // variable, extent
-  std::vector<int64_t> begins;
-  int64_t points = 1;
-  bool ok = true;
+// What is the same in every comparison: blocks, and slots, which are compared by their counters.
+std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& index,
+                                                   int64_t count, const Access& a, bool there) {
+  auto place = std::make_shared<Place>();
+  // Loops by their extents in order of appearance, so that equal nests have equal keys.
+  std::string loops;
+  VarMap canonical;
   Walk(index, [&](const NodeObj* n) {
-    if (n->kind == NodeKind::kLoad) ok = false;
-    if (n->kind != NodeKind::kVar) return ok;
+    if (n->kind == NodeKind::kLoad) place->bounded = false;
+    if (n->kind != NodeKind::kVar) return true;
     const auto* v = static_cast<const VarObj*>(n);
-    for (const auto& [seen, extent] : ranges) {
-      if (seen == v) return ok;
-    }
-    int64_t extent = 1, begin = 0;
+    if (canonical.count(v)) return true;
     for (int i = 0; i < 3; ++i) {
-      if (kernel_->thread_vars[i].get() == v) return ok;  // enumerated below
+      if (v == kernel_->thread_vars[i].get() || v == kernel_->block_vars[i].get()) return true;
     }
-    if (auto loop = loops_.find(v); loop != loops_.end()) {
-      auto n_iter = AsInt(loop->second->extent), first = AsInt(loop->second->begin);
-      bool unit = !loop->second->step.defined() || IsConst(loop->second->step, 1);
-      if (n_iter && first && unit) {
-        extent = *n_iter;
-        begin = *first;
+    auto it = loops_.find(v);
+    if (it == loops_.end()) {
+      if (!slots_.count(v)) {
+        place->bounded = false;
       } else {
-        ok = false;
+        canonical[v] = MakeVar("slot");
       }
-    } else if (slots_.count(v) == 0) {
-      bool block = false;
-      for (const Var& b : kernel_->block_vars) block = block || b.get() == v;
-      if (!block) ok = false;
+      return true;
     }
-    points *= std::max<int64_t>(1, extent);
-    if (points > kMaxPoints) ok = false;
-    ranges.emplace_back(v, extent);
-    begins.push_back(begin);
-    return ok;
+    const ForObj* loop = it->second;
+    loops += " " + Print(loop->begin) + "+" + Print(loop->extent);
+    if (loop->step.defined()) loops += "*" + Print(loop->step);
+    canonical[v] = MakeVar("loop" + std::to_string(canonical.size()));
+    auto begin = AsInt(loop->begin), extent = AsInt(loop->extent);
+    bool steps = loop->step.defined() && !IsConst(loop->step, 1);
+    if (begin && extent && !steps) {
+      place->loops.push_back({v, *begin, *extent});
+    } else {
+      place->bounded = false;
+    }
+    return true;
   });
-  int64_t threads = threads_;
-  if (!ok || points * threads * std::max<int64_t>(1, count * elem_bytes / 16) > kMaxPoints)
-    return out;
-  out->granule = std::gcd<int64_t>(elem_bytes * count, 16);
-  out->granule = std::min<int64_t>(out->granule, 16);
-  out->owner.assign(bytes / out->granule + 1, -1);
-  std::vector<int64_t> at(ranges.size(), 0);
-  int64_t tx = 0, ty = 0, tz = 0;
-  std::function<std::optional<int64_t>(const VarObj*)> value =
-      [&](const VarObj* v) -> std::optional<int64_t> {
-    if (v == kernel_->thread_vars[0].get()) return tx;
-    if (v == kernel_->thread_vars[1].get()) return ty;
-    if (v == kernel_->thread_vars[2].get()) return tz;
-    for (size_t i = 0; i < ranges.size(); ++i) {
-      if (ranges[i].first == v) return at[i] + begins[i];
-    }
-    return std::nullopt;
-  };
-  int64_t wide = kernel_->threads[0] + kernel_->extra_threads;
-  for (int64_t t = first_thread_; t < first_thread_ + threads; ++t) {
-    tx = t % wide;
-    ty = t / wide % kernel_->threads[1];
-    tz = t / wide / kernel_->threads[1];
-    std::fill(at.begin(), at.end(), 0);
-    for (int64_t p = 0; p < points; ++p) {
-      auto e = arith::EvaluateInt(index, value);
-      if (!e) return out;
-      int64_t begin = *e * elem_bytes, end = begin + count * elem_bytes;
-      for (int64_t g = begin / out->granule; g < (end + out->granule - 1) / out->granule; ++g) {
-        if (g < 0 || g >= static_cast<int64_t>(out->owner.size())) continue;
-        int32_t& owner = out->owner[g];
-        owner = owner == -1 || owner == t ? static_cast<int32_t>(t) : -2;
-      }
-      for (size_t i = 0; i < at.size(); ++i) {
-        if (++at[i] < ranges[i].second) break;
-        at[i] = 0;
-      }
-    }
-  }
-  out->known = true;
-  return out;
-}
-
-// No two threads touch one element, by enumeration over threads and loops. Blocks are fixed; an
-// index with other unknowns is not judged.
-bool AccessReader::OwnBytes(const Expr& index, int64_t count) {
-  std::vector<std::pair<const VarObj*, int64_t>> loops;
-  bool ok = true;
-  int64_t points = 1;
-  Walk(index, [&](const NodeObj* n) {
-    if (n->kind == NodeKind::kLoad) ok = false;
-    if (n->kind != NodeKind::kVar) return ok;
-    const auto* v = static_cast<const VarObj*>(n);
-    for (const Var& t : kernel_->thread_vars) {
-      if (t.get() == v) return ok;
-    }
-    for (const Var& b : kernel_->block_vars) {
-      if (b.get() == v) return ok;
-    }
-    for (const auto& [seen, extent] : loops) {
-      if (seen == v) return ok;
-    }
-    auto loop = loops_.find(v);
-    auto extent = loop == loops_.end() ? std::nullopt : AsInt(loop->second->extent);
-    if (!extent || !IsConst(loop->second->begin, 0) || loop->second->step.defined())
-      return ok = false;
-    loops.emplace_back(v, *extent);
-    points *= std::max<int64_t>(1, *extent);
-    return ok = points <= kMaxPoints;
-  });
-  int64_t threads = threads_;
-  if (!ok || points * threads > kMaxPoints || kernel_->threads[1] * kernel_->threads[2] != 1)
-    return false;
-  std::unordered_map<int64_t, int64_t> owner;
-  std::vector<int64_t> at(loops.size(), 0);
-  int64_t tx = 0;
-  std::function<std::optional<int64_t>(const VarObj*)> value =
-      [&](const VarObj* v) -> std::optional<int64_t> {
-    if (v == kernel_->thread_vars[0].get()) return tx;
-    for (size_t i = 0; i < loops.size(); ++i) {
-      if (loops[i].first == v) return at[i];
-    }
-    return 0;
-  };
-  for (tx = first_thread_; tx < first_thread_ + threads; ++tx) {
-    for (int64_t p = 0; p < points; ++p) {
-      auto e = arith::EvaluateInt(index, value);
-      if (!e) return false;
-      for (int64_t i = 0; i < count; ++i) {
-        auto [it, fresh] = owner.emplace(*e + i, tx);
-        if (!fresh && it->second != tx) return false;
-      }
-      for (size_t i = 0; i < at.size(); ++i) {
-        if (++at[i] < loops[i].second) break;
-        at[i] = 0;
-      }
-    }
-  }
-  return true;
+  std::string key = std::string(b->storage->name) + ":" + std::to_string(a.base) + ":" +
+                    Print(Substitute(index, canonical)) + loops + " x" +
+                    std::to_string(count * b->dtype.bits) + " by " + std::to_string(first_thread_) +
+                    "+" + std::to_string(threads_) + (there ? " there" : "");
+  auto [it, fresh] = places_.emplace(key, place);
+  if (!fresh) return it->second;
+  place->index = index;
+  place->count = count;
+  place->elem_bytes = std::max(1, b->dtype.bits / 8);
+  place->bytes = a.bytes;
+  place->threads = {first_thread_,
+                    threads_,
+                    kernel_->threads[0] + kernel_->extra_threads,
+                    kernel_->threads[1],
+                    {kernel_->thread_vars[0].get(), kernel_->thread_vars[1].get(),
+                     kernel_->thread_vars[2].get()}};
+  return place;
 }
 
 void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool write, bool atomic,
-                       bool async, const Span& span, std::vector<Access>* out) {
+                       bool async, const Span& span, Reading* out) {
   Space space = b->space();
   if (space != Space::kShared && space != Space::kGlobal) return;
-  Access a;
+  Found found;
+  Access& a = found.access;
   auto home = home_.find(b->storage.get());
   a.storage = home == home_.end() ? b->storage.get() : home->second;
   a.shared = space == Space::kShared;
   a.write = write;
   a.atomic = atomic;
   a.async = async;
-  a.group = commits;
   a.span = span;
   if (auto it = placed_.find(a.storage); it != placed_.end()) {
     a.base = it->second.offset;
@@ -227,54 +135,16 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
   Expr full = Inline(index);
   Walk(full, [&](const NodeObj* n) {
     if (n->kind == NodeKind::kVar) {
-      auto it = slots_.find(static_cast<const VarObj*>(n));
-      if (it != slots_.end()) {
-        a.token = it->second.token;
-        a.slot = it->second.counter;
-      }
+      const auto* v = static_cast<const VarObj*>(n);
+      if (slots_.count(v)) found.slot = v;
     }
     return true;
   });
-  // Loops by their extents in order of appearance, so that equal nests have equal keys.
-  std::string loops;
-  VarMap canonical;
-  Walk(full, [&](const NodeObj* n) {
-    if (n->kind != NodeKind::kVar) return true;
-    const auto* v = static_cast<const VarObj*>(n);
-    auto it = loops_.find(v);
-    if (it != loops_.end() && !canonical.count(v)) {
-      loops += " " + Print(it->second->begin) + "+" + Print(it->second->extent);
-      if (it->second->step.defined()) loops += "*" + Print(it->second->step);
-      canonical[v] = MakeVar("loop" + std::to_string(canonical.size()));
-    } else if (slots_.count(v) && !canonical.count(v)) {
-      canonical[v] = MakeVar("slot");
-    }
-    return true;
-  });
-  a.key = Print(Substitute(full, canonical)) + loops + " x" +
-          std::to_string(count * b->dtype.bits) + " by " + std::to_string(first_thread_) + "+" +
-          std::to_string(threads_);
-  if (home != home_.end()) a.key += " there";
-  if (!a.shared) {
-    // Statements are read more than once: each index is judged once.
-    auto [it, fresh] = own_.emplace(
-        std::string(b->storage->name) + ":" + a.key + ":" + std::to_string(count), false);
-    if (fresh) it->second = count != kUnknownCount && OwnBytes(full, count);
-    a.own = it->second;
-  } else {
-    std::string id = std::string(b->storage->name) + ":" + std::to_string(a.base) + ":" + a.key;
-    auto [it, fresh] = footprints_.emplace(id, nullptr);
-    if (fresh) {
-      it->second = count == kUnknownCount
-                       ? std::make_shared<Footprint>()
-                       : Enumerate(full, std::max(1, b->dtype.bits / 8), count, a.bytes);
-    }
-    a.footprint = it->second;
-  }
-  out->push_back(std::move(a));
+  found.access.place = PlaceOf(b, full, count, a, home != home_.end());
+  out->found.push_back(std::move(found));
 }
 
-void AccessReader::ReadExpr(const Expr& e, const Span& span, std::vector<Access>* out) {
+void AccessReader::ReadExpr(const Expr& e, const Span& span, Reading* out) {
   Walk(e, [&](const NodeObj* n) {
     if (n->kind == NodeKind::kLoad) {
       const auto* load = static_cast<const LoadObj*>(n);
@@ -286,7 +156,27 @@ void AccessReader::ReadExpr(const Expr& e, const Span& span, std::vector<Access>
 }
 
 std::vector<Access> AccessReader::Read(const Stmt& s) {
+  auto [it, fresh] = readings_.try_emplace(s.get());
+  if (fresh) {
+    Reading reading;
+    Collect(s, &reading);
+    it = readings_.insert_or_assign(s.get(), std::move(reading)).first;
+  }
+  for (const BindObj* bind : it->second.slots) DeclareBind(bind);
   std::vector<Access> out;
+  for (const Found& found : it->second.found) {
+    out.push_back(found.access);
+    out.back().group = commits;
+    if (found.slot == nullptr) continue;
+    const SlotOf& slot = slots_.at(found.slot);
+    out.back().token = slot.token;
+    out.back().slot = slot.counter;
+  }
+  return out;
+}
+
+void AccessReader::Collect(const Stmt& s, Reading* reading) {
+  Reading& out = *reading;
   Walk(s, [&](const NodeObj* n) {
     switch (n->kind) {
       case NodeKind::kFor:
@@ -295,6 +185,8 @@ std::vector<Access> AccessReader::Read(const Stmt& s) {
       case NodeKind::kBind:
         ReadExpr(static_cast<const BindObj*>(n)->value, s->span, &out);
         DeclareBind(static_cast<const BindObj*>(n));
+        if (static_cast<const BindObj*>(n)->value.kind() == NodeKind::kSlot)
+          out.slots.push_back(static_cast<const BindObj*>(n));
         return false;
       case NodeKind::kAlloc:
         DeclareAlloc(static_cast<const AllocObj*>(n));
@@ -318,14 +210,15 @@ std::vector<Access> AccessReader::Read(const Stmt& s) {
         for (const Expr& a : call->args) ReadExpr(a, call->span, &out);
         for (const Effect& effect : isa::EffectsOf(call)) {
           const Region& r = effect.region;
-          int64_t count = r->extent.empty() ? 1 : AsInt(r->extent[0]).value_or(kUnknownCount);
-          size_t before = out.size();
+          int64_t count = r->extent.empty() ? 1 : AsInt(r->extent[0]).value_or(Place::kUnknown);
+          size_t before = out.found.size();
           Add(r->buffer, r->begin[0], count, effect.mode != ir::Mode::kRead,
               effect.mode == ir::Mode::kAtomic, effect.done == Done::kCpAsync, call->span, &out);
-          if (out.size() == before) continue;
-          out.back().one = effect.by == By::kOne;
-          out.back().release = out.back().one && effect.order == Order::kRelease;
-          out.back().acquire = out.back().one && effect.order == Order::kAcquire;
+          if (out.found.size() == before) continue;
+          Access& a = out.found.back().access;
+          a.one = effect.by == By::kOne;
+          a.release = a.one && effect.order == Order::kRelease;
+          a.acquire = a.one && effect.order == Order::kAcquire;
         }
         return false;
       }
@@ -339,45 +232,6 @@ std::vector<Access> AccessReader::Read(const Stmt& s) {
         return true;
     }
   });
-  return out;
-}
-
-Conflict Compare(const Access& a, const Access& b) {
-  if (a.one && b.one) return Conflict::kNone;  // of the same thread
-  if ((a.acquire && !b.shared) || (b.release && !a.shared)) return Conflict::kBlock;
-  if (!a.write && !b.write) return Conflict::kNone;
-  if (a.atomic && b.atomic) return Conflict::kNone;
-  if (a.shared != b.shared) return Conflict::kNone;
-  if (a.storage != b.storage) {
-    if (!a.shared) return Conflict::kNone;  // parameters do not alias
-    bool apart = a.base + a.bytes <= b.base || b.base + b.bytes <= a.base;
-    return apart ? Conflict::kNone : Conflict::kBlock;
-  }
-  if (a.token != nullptr && a.token == b.token) {
-    int64_t depth = a.token->depth, distance = a.slot - b.slot;
-    if ((distance % depth + depth) % depth != 0) return Conflict::kNone;
-  }
-  bool may_skip_key = !a.atomic && !b.atomic;
-  if (a.key == b.key && a.own && may_skip_key && !a.shared) return Conflict::kNone;
-  if (!a.shared || a.footprint == nullptr || b.footprint == nullptr || !a.footprint->known ||
-      !b.footprint->known) {
-    return Conflict::kBlock;
-  }
-  // Bytes that two different threads touch.
-  int64_t g = std::min(a.footprint->granule, b.footprint->granule);
-  size_t n = std::min(a.footprint->owner.size() * a.footprint->granule,
-                      b.footprint->owner.size() * b.footprint->granule) /
-             g;
-  Conflict worst = Conflict::kNone;
-  for (size_t i = 0; i < n; ++i) {
-    int32_t x = a.footprint->owner[i * g / a.footprint->granule],
-            y = b.footprint->owner[i * g / b.footprint->granule];
-    if (x == -1 || y == -1) continue;
-    if (x == y && x >= 0) continue;
-    if (x < 0 || y < 0 || x / 32 != y / 32) return Conflict::kBlock;
-    worst = Conflict::kWarp;
-  }
-  return worst;
 }
 
 }  // namespace tilescale::sync

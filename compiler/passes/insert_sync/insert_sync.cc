@@ -23,7 +23,7 @@ namespace sync {
 namespace {
 
 struct Barrier {
-  Conflict kind = Conflict::kNone;
+  Cover kind = Cover::kNothing;
   Access first, second;  // why
   bool drain = false;    // a release comes behind asynchronous copies that nobody waited for
 };
@@ -34,7 +34,19 @@ class Walker {
     threads_ = k->total_threads();
   }
 
-  void Run() { Visit(kernel_->body); }
+  // Finds barriers, then drops those that the others make needless: a barrier found late may stand
+  // before one found early.
+  void Run() {
+    Visit(kernel_->body);
+    std::vector<const StmtObj*> found = order_;
+    if (found.size() < 2 || found.size() > kMaxTried) return;
+    for (const StmtObj* s : found) {
+      Barrier barrier = barriers_.at(s);
+      if (barrier.drain) continue;
+      barriers_.erase(s);
+      if (!Suffices()) barriers_.emplace(s, barrier);
+    }
+  }
   const std::map<const StmtObj*, Barrier>& barriers() const { return barriers_; }
 
  private:
@@ -49,6 +61,18 @@ class Walker {
       return !found;
     });
     return found;
+  }
+
+  // Do the barriers that are there order everything?
+  bool Suffices() {
+    checking_ = true;
+    missing_ = false;
+    pending_.clear();
+    reader_.acquired.clear();
+    reader_.waited.clear();
+    reader_.commits = 0;
+    Visit(kernel_->body);
+    return !missing_;
   }
 
   // Does control depend on the thread? Variables bound from thread variables, and loads, do.
@@ -78,7 +102,7 @@ class Walker {
   }
 
   void Visit(const Stmt& s) {
-    if (!s.defined()) return;
+    if (!s.defined() || missing_) return;
     switch (s.kind()) {
       case NodeKind::kSeq:
         for (const Stmt& x : s.as<SeqObj>()->stmts) Visit(x);
@@ -140,7 +164,7 @@ class Walker {
         continue;
       }
       for (const Access& b : mine) {
-        if (sync::Compare(a, b) != Conflict::kNone) NeedOrder(a, b, g);
+        if (coverage_.Needed(a, b) != Cover::kNothing) NeedOrder(a, b, g);
       }
     }
     std::vector<Access> outer = std::exchange(pending_, std::move(before));
@@ -179,14 +203,15 @@ class Walker {
   // No barrier is needed inside: nothing of `s` conflicts with anything else of it, in any two
   // iterations.
   bool IsUnit(const Stmt& s) {
-    if (HasSync(s)) return false;
+    auto [it, fresh] = units_.try_emplace(s.get(), false);
+    if (!fresh || HasSync(s)) return it->second;
     std::vector<Access> all = reader_.Read(s);
     for (size_t i = 0; i < all.size(); ++i) {
       for (size_t j = i; j < all.size(); ++j) {
-        if (sync::Compare(all[i], all[j]) != Conflict::kNone) return false;
+        if (!coverage_.Covered(all[i], all[j])) return false;
       }
     }
-    return true;
+    return it->second = true;
   }
 
   void VisitFor(const ForObj* loop, const Stmt& s) {
@@ -221,7 +246,10 @@ class Walker {
       ++divergent_depth_;
     }
     std::vector<Access> before = pending_;
-    Unit(MakeBind(MakeVar("cond", branch->cond.dtype()), branch->cond, s->span));
+    Stmt& cond = conditions_[branch];
+    if (!cond.defined())
+      cond = MakeBind(MakeVar("cond", branch->cond.dtype()), branch->cond, s->span);
+    Unit(cond);
     Visit(branch->then_case);
     std::vector<Access> then_state = pending_;
     pending_ = before;
@@ -317,8 +345,8 @@ class Walker {
     Barrier need;
     for (const Access& b : mine) {
       for (const Access& a : pending_) {
-        Conflict c = sync::Compare(a, b);
-        if (c == Conflict::kNone) continue;
+        Cover c = coverage_.Needed(a, b);
+        if (c == Cover::kNothing) continue;
         if (b.release && a.async) {
           need.drain = true;
         } else if (a.async && !b.async && !user_orders_) {
@@ -326,24 +354,29 @@ class Walker {
         }
         // What a signal publishes or consumes is ordered by construction, whoever orders the rest.
         if (user_orders_ && !b.release && !a.acquire) continue;
-        if (c == Conflict::kBlock || need.kind == Conflict::kNone) {
-          if (need.kind != Conflict::kBlock) need = {c, a, b, need.drain};
+        if (c == Cover::kBlock || need.kind == Cover::kNothing) {
+          if (need.kind != Cover::kBlock) need = {c, a, b, need.drain};
         }
       }
     }
     if (need.drain) Completed(reader_.commits + 1);
-    if (need.kind != Conflict::kNone) {
-      Barrier& at = barriers_[s.get()];
-      if (at.kind != Conflict::kBlock) at = need;
-      at.drain = at.drain || need.drain;
-      if (at.kind == Conflict::kBlock) {
-        Clear();
-      } else {
-        ClearWarp(mine);
+    auto it = barriers_.find(s.get());
+    if (checking_) {
+      Cover there = it == barriers_.end() ? Cover::kNothing : it->second.kind;
+      missing_ = missing_ || there < need.kind;
+    } else if (need.kind != Cover::kNothing) {
+      if (it == barriers_.end()) {
+        it = barriers_.emplace(s.get(), need).first;
+        order_.push_back(s.get());
       }
-    } else if (auto it = barriers_.find(s.get());
-               it != barriers_.end() && it->second.kind == Conflict::kBlock) {
+      if (it->second.kind != Cover::kBlock) it->second = need;
+      it->second.drain = it->second.drain || need.drain;
+    }
+    if (it == barriers_.end()) return;
+    if (it->second.kind == Cover::kBlock) {
       Clear();
+    } else if (need.kind != Cover::kNothing) {
+      ClearWarp(mine);
     }
   }
 
@@ -352,7 +385,7 @@ class Walker {
     std::vector<Access> left;
     for (Access& a : pending_) {
       bool covered = false;
-      for (const Access& b : mine) covered = covered || sync::Compare(a, b) == Conflict::kWarp;
+      for (const Access& b : mine) covered = covered || coverage_.Needed(a, b) == Cover::kWarp;
       if (!covered) left.push_back(std::move(a));
     }
     pending_ = std::move(left);
@@ -360,7 +393,7 @@ class Walker {
 
   void Remember(Access b) {
     for (const Access& a : pending_) {
-      if (a.storage == b.storage && a.key == b.key && a.write == b.write && a.slot == b.slot &&
+      if (a.storage == b.storage && a.place == b.place && a.write == b.write && a.slot == b.slot &&
           a.async == b.async && a.atomic == b.atomic && a.group == b.group &&
           a.one == b.one && a.release == b.release && a.acquire == b.acquire &&
           a.group_of == b.group_of) {
@@ -370,9 +403,16 @@ class Walker {
     pending_.push_back(std::move(b));
   }
 
+  static constexpr size_t kMaxTried = 64;
+
   const Kernel& kernel_;
   AccessReader reader_;
+  analysis::Coverage coverage_;
   bool user_orders_;
+  bool checking_ = false, missing_ = false;
+  std::vector<const StmtObj*> order_;  // statements with barriers, as they were found
+  std::map<const StmtObj*, bool> units_;
+  std::map<const IfObj*, Stmt> conditions_;
   std::vector<Access> pending_;
   std::map<const StmtObj*, Barrier> barriers_;
   std::set<const VarObj*> divergent_;
@@ -440,7 +480,7 @@ class Inserter : public Mutator {
   }
 
   Stmt Make(const Barrier& b, const Span& span) {
-    bool warp = b.kind == Conflict::kWarp;
+    bool warp = b.kind == Cover::kWarp;
     std::string what = warp                ? "warp barrier"
                        : group_ == nullptr ? "block barrier"
                                            : "barrier of the group";
