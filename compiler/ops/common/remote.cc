@@ -239,8 +239,8 @@ void LowerRun(const TileOpObj* op, LowerContext* c, const Expr& lane, int64_t la
     }
   }
   c->Emit(MakeCall("comm.copy",
-                   {MakeConst(IntArg(op, "unroll_factor")), RunAddress(dst, size), RunAddress(src, size),
-                    c->analyzer->Simplify(count), lane, MakeConst(lanes)},
+                   {MakeConst(IntArg(op, "unroll_factor")), RunAddress(dst, size),
+                    RunAddress(src, size), c->analyzer->Simplify(count), lane, MakeConst(lanes)},
                    op->span));
 }
 

@@ -19,8 +19,9 @@ ir::Region SignalArg(const ir::TileOpObj* op, std::string_view param, const std:
 // One element of `r` as the op's only place; raises when `r` is more than one.
 ir::Region OneElement(const ir::Region& r, const std::string& what, const ir::Span& span);
 
-// T.put and T.get: args src, dst, dst_pe or src_pe, size, unroll_factor. With `size` the operands are addresses and
-// `size` consecutive elements move; without, tiles move, converted and guarded as by T.copy.
+// T.put and T.get: args src, dst, dst_pe or src_pe, size, unroll_factor. With `size` the operands
+// are addresses and `size` consecutive elements move; without, tiles move, converted and guarded as
+// by T.copy.
 ir::TileOp MakeMove(ir::TileOp op, const char* base, bool put);
 ir::Effects MoveEffects(const ir::TileOpObj* op);
 ir::Stmt MoveNest(const ir::TileOpObj* op);

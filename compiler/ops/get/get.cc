@@ -20,7 +20,8 @@ TileOp MakeByWarp(TileOp op) {
 }
 
 const TileOpRegistration kGet({
-    .syntax = {.name = "get", .format = "get $src -> $dst", .params = MoveParams(false), .make = Make},
+    .syntax =
+        {.name = "get", .format = "get $src -> $dst", .params = MoveParams(false), .make = Make},
     .effects = MoveEffects,
     .lowerings =
         {{.name = "simt", .refuse = RefuseTileMove, .nest = MoveNest, .lower = LowerTileMove},

@@ -20,7 +20,8 @@ TileOp MakeByWarp(TileOp op) {
 }
 
 const TileOpRegistration kPut({
-    .syntax = {.name = "put", .format = "put $src -> $dst", .params = MoveParams(true), .make = Make},
+    .syntax =
+        {.name = "put", .format = "put $src -> $dst", .params = MoveParams(true), .make = Make},
     .effects = MoveEffects,
     .lowerings =
         {{.name = "simt", .refuse = RefuseTileMove, .nest = MoveNest, .lower = LowerTileMove},

@@ -3,6 +3,7 @@
 // memories, nests the loops of one thread, accesses flat addresses.
 #include "compiler/arith/facts.h"
 #include "compiler/ir/diag.h"
+#include "compiler/isa/instr.h"
 #include "compiler/passes/partition_and_vectorize/partition.h"
 #include "support/diagnostics.h"
 
@@ -118,6 +119,11 @@ class Partitioner {
         bytes = std::max(bytes, n);
     };
     Walk(k->body, [&](const NodeObj* n) {
+      // An instruction of the whole group finds out by itself how wide it may go.
+      if (n->kind == NodeKind::kCall &&
+          isa::Get(Str(static_cast<const CallObj*>(n)->instr)).issue == isa::Issue::kGroup) {
+        return false;
+      }
       if (n->kind == NodeKind::kLoad) {
         const auto* load = static_cast<const LoadObj*>(n);
         wide(load->buffer, Bytes(load->dtype));
