@@ -27,7 +27,10 @@ ELSEWHERE = {
     "quiet": "needs ranks: the two-rank example",
     "copy_run": "moves between ranks: tests/distributed",
     "barrier_blocks": "needs ranks: tests/distributed",
-    **{f"wait_{relation}": "waits for another rank: tests/distributed" for relation in "eq ne ge le gt lt".split()},
+    **{
+        f"wait_{relation}": "waits for another rank: tests/distributed"
+        for relation in ("eq", "ne", "ge", "le", "gt", "lt")
+    },
     "smem_address": "an address, part of every shared-memory instruction",
 }
 DETAIL = re.compile(r"namespace detail \{.*?\}\s*// namespace detail", re.DOTALL)

@@ -23,7 +23,7 @@ def raw(shape, dtype):
 
 
 def launch(func, tensors, ranks=RANKS, scalars=()):
-    """Runs with one array a rank for each tensor; gives them as the kernel left them. Also compiles the text for GPUs."""
+    """Runs with one array a rank for each tensor; gives them as the kernel left them. Compiles for GPUs, too."""
     kernel = tilescale.compile(func, target="sim")
     for arch in ("sm_80", "sm_90a"):
         compile_text(func, arch)
@@ -45,16 +45,14 @@ def compile_text(func, arch):
 
 
 def mover(kind, dtype, n, at, size, of):
-    """`kind` of put or get, block or warp: elements [at, at + size) of A to [of, of + size) of B of a rank that is given."""
+    """`kind`, as put_block: elements [at, at + size) of A to [of, of + size) of B, one of them on rank `pe`."""
     op = getattr(T, kind)
 
     @T.prim_func
     def main(A: T.Tensor((n,), dtype), B: T.Tensor((n,), dtype), pe: T.int32):
         with T.Kernel(1, threads=64):
             tx = T.get_thread_binding()
-            if kind.endswith("block"):
-                op(T.address_of(A[at]), T.address_of(B[of]), size, pe)
-            elif tx < 32:
+            if tx < (64 if kind.endswith("block") else 32):
                 op(T.address_of(A[at]), T.address_of(B[of]), size, pe)
 
     return main
@@ -187,7 +185,7 @@ def test_st_and_ld_of_each_semantics_scope_and_width(dtype):
 
 @pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64"])
 def test_waits_of_each_relation_and_type(dtype):
-    """Rank 0 writes a value that fulfils each relation; the others wait for it there or at home, and give what they saw."""
+    """Rank 0 writes a value that fulfils each relation; all wait for it there, and give what they saw."""
     relations = [("eq", 7, 7), ("ne", 0, 7), ("ge", 7, 7), ("gt", 6, 7), ("le", 3, 2), ("lt", 3, 2)]
 
     @T.prim_func

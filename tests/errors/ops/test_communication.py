@@ -98,8 +98,8 @@ DIVERGENT = "T.{} is reached by some threads of the group only: `%A[%tx] > 0.0` 
         ("if A[tx] > 0: T.put(s, A, peer=peer)", DIVERGENT.format("put")),
         (
             "if tx == 0: T.notify(sig, peer)",
-            "T.notify cannot be lowered for sm_90a: simt: all threads of the block or of a group run it together, but one "
-            "thread alone comes here: take it out of the condition on the thread",
+            "T.notify cannot be lowered for sm_90a: simt: all threads of the block or of a group run it together, but "
+            "one thread alone comes here: take it out of the condition on the thread",
         ),
     ],
 )
@@ -130,16 +130,16 @@ def test_launches_that_cannot_be():
             "help: allocate it with World.tensor"
         )
         with pytest.raises(
-            ValueError, match="^main: `A` is a tensor of rank 0 and `B` one of rank 1: a launch takes the"
+            ValueError, match=r"^main: `A` is a tensor of rank 0 and `B` one of rank 1: a launch takes the"
         ):
             kernel(A[0], B[1])
-        with pytest.raises(ValueError, match="^PerRank has 3 values, the world has 2 ranks$"):
+        with pytest.raises(ValueError, match=r"^PerRank has 3 values, the world has 2 ranks$"):
             w.launch(kernel, PerRank([1, 2, 3]), B)
-        with pytest.raises(RuntimeError, match="^a simulated world is open already"):
+        with pytest.raises(RuntimeError, match=r"^a simulated world is open already"):
             World(2, target="sim")
-    with pytest.raises(RuntimeError, match="^the world is closed already$"):
+    with pytest.raises(RuntimeError, match=r"^the world is closed already$"):
         w.close()
-    with pytest.raises(RuntimeError, match="^the world of this allocation is closed$"):
+    with pytest.raises(RuntimeError, match=r"^the world of this allocation is closed$"):
         w.tensor(8)
     for ranks in (0, 73):
         with pytest.raises(ValueError, match=f"^a world has 1 to 72 ranks, got {ranks}$"):
