@@ -6,7 +6,7 @@ import pytest
 import tilescale
 import tilescale.language as T
 
-SIM = {"kind": "sim", "arch": "sm_80"}
+SIM = {"kind": "sim", "arch": "sm_90a"}
 
 
 @pytest.fixture
