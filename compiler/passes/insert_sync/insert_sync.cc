@@ -68,6 +68,7 @@ class Walker {
     checking_ = true;
     missing_ = false;
     pending_.clear();
+    exits_.clear();
     reader_.acquired.clear();
     reader_.waited.clear();
     reader_.commits = 0;
@@ -123,17 +124,14 @@ class Walker {
         return VisitFor(s.as<ForObj>(), s);
       case NodeKind::kWhile: {
         const auto* w = s.as<WhileObj>();
-        for (int round = 0; round < 2; ++round) {
-          Visit(w->head);
-          Visit(w->body);
-        }
-        Visit(w->head);
-        return;
+        return VisitLoop(2, false, [&] { Visit(w->head); }, [&] { Visit(w->body); });
       }
       case NodeKind::kIf:
         return VisitIf(s.as<IfObj>(), s);
       case NodeKind::kGroup:
         return VisitGroup(s.as<GroupObj>(), s);
+      case NodeKind::kJump:
+        return NoteJumps(s);
       case NodeKind::kTokenOp:
         return VisitToken(s.as<TokenOpObj>());
       case NodeKind::kCall:
@@ -229,18 +227,60 @@ class Walker {
       return true;
     });
     if (trips) rounds = std::min(rounds, *trips);
-    for (int64_t i = 0; i < rounds; ++i) Visit(loop->body);
+    VisitLoop(
+        rounds, trips.has_value(), [] {}, [&] { Visit(loop->body); });
+  }
+
+  // `head` runs once more than the body. `runs`: the loop runs at least once, or certainly not.
+  template <typename Head, typename Body>
+  void VisitLoop(int64_t rounds, bool runs, Head head, Body body) {
+    head();
+    std::vector<Access> before = pending_;
+    exits_.emplace_back();
+    for (int64_t i = 0; i < rounds; ++i) {
+      body();
+      Merge(exits_.back().continued);
+      head();
+    }
+    Merge(exits_.back().broken);
+    exits_.pop_back();
+    // It may run not at all: then no barrier in it has ordered what came before. What is
+    // asynchronous is waited for by tokens, which count skipped iterations, too.
+    if (runs) return;
+    std::erase_if(before, [](const Access& a) { return a.async; });
+    Merge(before);
+  }
+
+  // A jump takes what is pending to the end of its loop's body, or behind the loop.
+  void NoteJumps(const Stmt& s) {
+    if (exits_.empty()) return;
+    Walk(s, [&](const NodeObj* n) {
+      if (n->kind == NodeKind::kFor || n->kind == NodeKind::kWhile) return false;
+      if (n->kind != NodeKind::kJump) return true;
+      JumpKind kind = static_cast<const JumpObj*>(n)->jump();
+      if (kind == JumpKind::kExit) return true;
+      Exits& exits = exits_.back();
+      std::vector<Access>& to = kind == JumpKind::kBreak ? exits.broken : exits.continued;
+      to.insert(to.end(), pending_.begin(), pending_.end());
+      return true;
+    });
+  }
+
+  void Merge(const std::vector<Access>& accesses) {
+    for (const Access& a : accesses) Remember(a);
   }
 
   void VisitIf(const IfObj* branch, const Stmt& s) {
     if (IsUnit(s)) {
       Unit(s);
+      NoteJumps(s);
       return;
     }
     if (!Uniform(branch->cond)) {
       if (!HasSync(branch->then_case) &&
           (!branch->else_case.defined() || !HasSync(branch->else_case))) {
         Unit(s);
+        NoteJumps(s);
         return;
       }
       ++divergent_depth_;
@@ -413,7 +453,12 @@ class Walker {
   std::vector<const StmtObj*> order_;  // statements with barriers, as they were found
   std::map<const StmtObj*, bool> units_;
   std::map<const IfObj*, Stmt> conditions_;
+  struct Exits {
+    std::vector<Access> broken, continued;
+  };
+
   std::vector<Access> pending_;
+  std::vector<Exits> exits_;  // of the loops around, innermost last
   std::map<const StmtObj*, Barrier> barriers_;
   std::set<const VarObj*> divergent_;
   std::set<const StorageObj*> divergent_cells_;
