@@ -175,6 +175,15 @@ class Planner {
         }
       }
     }
+    // A slot is waited for before it is read; without a reader nothing would wait for the copy.
+    std::set<const StorageObj*> read;
+    for (size_t i = 0; i < units.size(); ++i) {
+      if (!producer[i]) read.merge(Reads(units[i]));
+    }
+    for (const Buffer& b : buffers) {
+      if (read.count(b->storage.get())) continue;
+      return Decline(loop, "`" + std::string(b->name) + "` is copied, and not read in the loop");
+    }
     if (UsedOutside(piped, loop)) return Decline(loop, "a copied buffer is used outside the loop");
     return Schedule1(loop, units, producer, buffers, stages);
   }
