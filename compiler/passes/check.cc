@@ -139,6 +139,28 @@ class ControlChecker {
 
 }  // namespace
 
+// No machine computes in float formats of 8 bits and less: they are stored, converted, chosen, and
+// multiplied by matrix units.
+void CheckArithmetic(const Kernel& kernel) {
+  Walk(kernel->body, [&](const NodeObj* n) {
+    if (!IsStmtKind(n->kind)) return true;
+    const auto* s = static_cast<const StmtObj*>(n);
+    ForEachExpr(s, [&](const Expr& e) {
+      const auto* op = e.as<OpObj>();
+      if (op == nullptr) return;
+      OpClass cls = Info(op->op()).cls;
+      if (cls == OpClass::kCast || cls == OpClass::kLogic || cls == OpClass::kVector) return;
+      for (const Expr& arg : op->args) {
+        if (!IsFloat(arg.dtype()) || arg.dtype().bits >= 16) continue;
+        RaiseAt(s->span, "CompileError", "`", Print(e), "` computes in ",
+                LanguageName(Element(arg.dtype())),
+                ", which has no arithmetic: cast the operands to float32 first");
+      }
+    });
+    return true;
+  });
+}
+
 void CheckControl(const Kernel& kernel) {
   ControlChecker(kernel).Visit(kernel->body, nullptr);
 }
@@ -153,6 +175,7 @@ Func Check(Func f, PassContext& ctx) {
   MapKernels(f, [&](const Kernel& kernel) {
     CheckLaunch(kernel, ctx);
     CheckNests(kernel);
+    CheckArithmetic(kernel);
     CheckControl(kernel);
     if (!asked("tl.disable_buffer_init_check")) CheckInitialised(kernel);
     return kernel;
