@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REPLAYS = ROOT / "build" / "fuzz"
 LIMIT_SECONDS = 120  # of one program
 FIXED = 2000  # seeds of the tests
-MINIMISE_TRIES = 60
+MINIMISE_SECONDS = 30
 
 
 @dataclass
@@ -55,7 +56,10 @@ def check_program(p: Program, job: Job) -> str:
     if p.illegal:
         check.check_illegal(p)
         return ""
-    func, fast, general = check.check_lowers(p)
+    try:
+        func, fast, general = check.check_lowers(p)
+    except check.Refused:
+        return ""
     if job.text:
         check.check_text(p, fast)
     if job.run:
@@ -82,8 +86,8 @@ def _fails_alike(p: Program, job: Job, like: check.Failure) -> bool:
 
 def minimise(p: Program, job: Job, failure: check.Failure) -> Program:
     """Without the statements that the failure does not need."""
-    tries, at = 0, len(p.lines()) - 1
-    while at > 0 and tries < MINIMISE_TRIES:
+    at, deadline = len(p.lines()) - 1, time.monotonic() + MINIMISE_SECONDS
+    while at > 0 and time.monotonic() < deadline:
         lines = p.lines()
         line = lines[at]
         depth = len(line) - len(line.lstrip())
@@ -91,7 +95,6 @@ def minimise(p: Program, job: Job, failure: check.Failure) -> Program:
         while end < len(lines) and lines[end].strip() and len(lines[end]) - len(lines[end].lstrip()) > depth:
             end += 1
         if depth >= 8 and line.strip():
-            tries += 1
             smaller = replace(p, text="\n".join(lines[:at] + lines[end:]))
             if _fails_alike(smaller, job, failure):
                 p = smaller

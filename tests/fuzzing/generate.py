@@ -35,6 +35,7 @@ class Generator:
         self.shared_bytes = 0
         self.grid = self._grid()
         self.blocks = [name for name, _ in zip(("bx", "by", "bz"), self.grid, strict=False)]
+        self.may_refuse = ""
         self.dynamic: dict[str, int] = {}  # symbolic extents and their values
         self.grid_texts = [str(n) for n in self.grid]
 
@@ -123,7 +124,7 @@ class Generator:
         statements = Statements(self)
         statements.body()
         statements.store_tiles()
-        return Program(self.seed, self.text(), f"fuzz_{self.seed}", self.arguments, self.arch)
+        return Program(self.seed, self.text(), f"fuzz_{self.seed}", self.arguments, self.arch, may_refuse=self.may_refuse)
 
     def text(self) -> str:
         head = [f'{name} = T.dynamic("{name}")' for name in self.dynamic]

@@ -115,6 +115,12 @@ def bad_dtype(x: Faulty) -> list[str]:
     )
 
 
+def narrow_arithmetic(x: Faulty) -> list[str]:
+    dtype = x.rng.choice(("float8_e4m3fn", "float8_e5m2"))
+    operation = x.rng.choice(("u[i] + u[i]", "T.max(u[i], u[i])", "-u[i]", "T.exp(u[i])", "u[i] < u[i]"))
+    return [f'u = T.alloc_shared(({x.n},), "{dtype}")', "T.clear(u)", f"for i in T.Parallel({x.n}):", f"    u[i] = {operation}" + HERE]
+
+
 def bad_shape(x: Faulty) -> list[str]:
     return x.rng.choice(
         (
@@ -276,6 +282,7 @@ MISTAKES: tuple[Callable[[Faulty], list[str]], ...] = (
     scan_mistakes,
     fill_out_of_range,
     bad_dtype,
+    narrow_arithmetic,
     bad_shape,
     race,
     shared_too_large,

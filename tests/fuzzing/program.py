@@ -99,7 +99,7 @@ class Program:
     arch: str = "sm_90a"
     illegal: str = ""  # what is wrong with it, empty for a legal program
     error_line: int = 0  # where the error must point, 0: anywhere in it
-    warp_layouts: bool = False
+    may_refuse: str = ""  # the error that a legal program may be refused with
 
     def lines(self) -> list[str]:
         return self.text.split("\n")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SHARED_LIMIT = 24 << 10
 BYTES = {"8": 1, "16": 2, "32": 4, "64": 8}
 LETTERS = "ijk"
+# A view of a fragment needs a layout that can be said in both shapes.
+NO_LAYOUT = "Layout infer conflict"
 MMA_TYPES = (
     ("float16", "float32"),
     ("float16", "float32"),
@@ -320,6 +322,8 @@ class Statements:
         shape = (total,) if chance(self.rng, 0.4) else (first, total // first)
         name = self.g.name("v")
         self.out(f"{name} = T.{self.rng.choice(('reshape', 'view'))}({t.name}, ({', '.join(map(str, shape))},))")
+        if t.scope == "fragment":
+            self.g.may_refuse = NO_LAYOUT
         self.g.tiles.remove(t)
         view = Tile(name, t.scope, shape, t.dtype)
         view.hold(t.at())
@@ -373,7 +377,8 @@ class Statements:
         # A sum that its dtype does not hold exactly is compared with a tolerance, and read by nothing else.
         if not fits(v, c.dtype):
             c.exact, c.error = False, 0.05
-        self.g.tiles += [c, *([a] if chance(self.rng, 0.3) else [])]
+        # There is no arithmetic on 8-bit floats.
+        self.g.tiles += [c, *([a] if "8_" not in a.dtype and chance(self.rng, 0.3) else [])]
 
     def pipelined_gemm(self) -> None:
         rng = self.rng
