@@ -75,8 +75,7 @@ def faults(launch: programs.Launch) -> list[tuple[str, str, str]]:
     """Kind, statement and the user's line of each fault that the compiler can make."""
     from tilescale._ffi import function
 
-    kernel = launch.kernel
-    listed = function("driver.faults")(kernel.prim_func.func, kernel.target.text, kernel.pass_configs)
+    listed = function("driver.faults")(launch.lowered())
     return [(str(kind), str(text), linecache.getline(str(f), int(n)).strip()) for kind, text, f, n in listed]
 
 
@@ -84,31 +83,25 @@ class Subject:
     """One launch of a program, clean or with a fault."""
 
     def __init__(self, launch: programs.Launch, seeds: int) -> None:
-        from tilescale._ffi import builder, function
-
-        kernel = launch.kernel
-        self.function = function
         self.launch = launch
-        self.target, self.options = kernel.target.text, kernel.pass_configs
-        func = kernel.prim_func.func
-        self.func = builder.set_outputs(func, kernel.out_idx) if kernel.out_idx else func
+        self.lowered = launch.lowered()
         self.faults = faults(launch)
         self.seeds = range(seeds)
-        clean = function("driver.compile")(*self.compiled_by(), 0)
-        run = self.entry(clean)
+        run = self.entry(-1)
         self.clean = [self.outputs(run, seed) for seed in self.seeds]
         # Atomics of floating point add in the order of the schedule.
         pairs = [pair for outputs in self.clean for pair in zip(self.clean[0], outputs, strict=True)]
         self.exact = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
-    def compiled_by(self) -> tuple[Any, str, dict[str, Any]]:
-        return self.func, self.target, self.options
+    def entry(self, fault: int) -> Any:
+        """The compiled function with a fault, or with none for -1."""
+        from tilescale._ffi import function
 
-    def entry(self, artifact: Any) -> Any:
         def other_variant(index: int) -> Any:
             raise AssertionError(f"the call breaks a launch fact: variant {index} would run without the fault")
 
-        return self.function("runtime.executable")(artifact, other_variant).entry()
+        artifact = function("driver.assemble_fault")(self.lowered, self.launch.kernel.target.text, fault)
+        return function("runtime.executable")(artifact, other_variant).entry()
 
     def outputs(self, run: Any, seed: int) -> list[np.ndarray]:
         os.environ["TILESCALE_SIM_SEED"] = str(seed)
@@ -132,7 +125,7 @@ class Subject:
         """What each seed says of a fault."""
         from tilescale.sim import SimulationError
 
-        run = self.entry(self.function("driver.compile_fault")(*self.compiled_by(), fault))
+        run = self.entry(fault)
         said = []
         for seed in self.seeds:
             try:

@@ -40,6 +40,15 @@ class Launch:
     kernel: Any  # JITKernel
     args: tuple[Any, ...]  # copies from before the call
 
+    def lowered(self) -> Any:
+        """The program behind the last pass."""
+        from tilescale._ffi import builder, function
+
+        func = self.kernel.prim_func.func
+        if self.kernel.out_idx:
+            func = builder.set_outputs(func, self.kernel.out_idx)
+        return function("driver.lowered")(func, self.kernel.target.text, self.kernel.pass_configs)
+
 
 def copied(args: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(x.clone() if hasattr(x, "clone") else copy.copy(x) for x in args)

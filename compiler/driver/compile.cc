@@ -77,7 +77,7 @@ class Times {
 
 // Lowers one variant; its launch program and text are appended to `artifact`.
 void AddVariant(const ir::Func& f, const target::Target& target, int relaxed,
-                runtime::Artifact* artifact, std::vector<PassTime>* out, const Edit& edit) {
+                runtime::Artifact* artifact, std::vector<PassTime>* out) {
   Times times(out);
   PassContext ctx;
   ctx.target = target;
@@ -89,11 +89,16 @@ void AddVariant(const ir::Func& f, const target::Target& target, int relaxed,
                                  times.Add(pass.name, after, us);
                                  if (!knobs::Dump().empty()) DumpPass(after, pass);
                                });
-  if (edit) lowered = edit(lowered);
   times.Measure("plan-host", lowered, [&] { passes::PlanHost(lowered, ctx, artifact); });
   runtime::Variant& v = artifact->variants.back();
   times.Measure("emit", lowered, [&] { v.source = EmitText(lowered, target); });
   v.explain = ExplainText(ctx, *artifact, v);
+}
+
+void AddOptions(const ir::Func& f, runtime::Artifact* artifact) {
+  for (const ffi::String& flag : f->options->compile_flags)
+    artifact->compile_options.emplace_back(flag);
+  if (f->options->enable_fast_math) artifact->compile_options.emplace_back("--use_fast_math");
 }
 
 }  // namespace
@@ -117,19 +122,34 @@ std::optional<std::string> CacheText(const ir::Func& f, const target::Target& ta
 }
 
 runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index,
-                          std::vector<PassTime>* times, const Edit& edit) {
+                          std::vector<PassTime>* times) {
   runtime::Artifact artifact;
   if (index == 0) {
-    AddVariant(f, target, 0, &artifact, times, edit);
+    AddVariant(f, target, 0, &artifact, times);
     // What breaks a fact runs the general text, made on first need.
     if (!artifact.variants[0].facts.empty()) artifact.variants.emplace_back();
   } else {
-    AddVariant(f, target, kGeneral, &artifact, times, edit);
+    AddVariant(f, target, kGeneral, &artifact, times);
     artifact.variants.insert(artifact.variants.begin(), runtime::Variant());
   }
-  for (const ffi::String& flag : f->options->compile_flags)
-    artifact.compile_options.emplace_back(flag);
-  if (f->options->enable_fast_math) artifact.compile_options.emplace_back("--use_fast_math");
+  AddOptions(f, &artifact);
+  return artifact;
+}
+
+ir::Func Lower(const ir::Func& f, const target::Target& target) {
+  PassContext ctx;
+  ctx.target = target;
+  return RunPasses(f, ctx);
+}
+
+runtime::Artifact Assemble(const ir::Func& lowered, const target::Target& target) {
+  runtime::Artifact artifact;
+  PassContext ctx;
+  ctx.target = target;
+  passes::PlanHost(lowered, ctx, &artifact);
+  artifact.variants[0].source = EmitText(lowered, target);
+  if (!artifact.variants[0].facts.empty()) artifact.variants.emplace_back();
+  AddOptions(lowered, &artifact);
   return artifact;
 }
 

@@ -8,7 +8,6 @@
 
 #include <tvm/ffi/container/map.h>
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,11 +27,13 @@ std::optional<std::string> CacheText(const ir::Func& f, const target::Target& ta
 // The artifact with variant `index` in text. Index 0 relies on launch facts; if it states any, the
 // artifact has a second, empty variant that relies on none: the launcher asks for it (index 1) on
 // first need. `times`, if given, gets one entry a pass, and one each for the launch record and the
-// text. Internal errors write a replay file and name it. `edit`, if given, changes the function
-// behind the last pass.
-using Edit = std::function<ir::Func(const ir::Func&)>;
+// text. Internal errors write a replay file and name it.
 runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int index = 0,
-                          std::vector<PassTime>* times = nullptr, const Edit& edit = {});
+                          std::vector<PassTime>* times = nullptr);
+
+// The same in two steps, for variant 0: the program behind the last pass, and the artifact of one.
+ir::Func Lower(const ir::Func& f, const target::Target& target);
+runtime::Artifact Assemble(const ir::Func& lowered, const target::Target& target);
 
 // `f` with pass configs set: "tl.disable_shared_memory_reuse" -> true (language.md §8.5).
 ir::Func WithOptions(const ir::Func& f, const ffi::Map<ffi::String, ffi::Any>& options);

@@ -46,18 +46,15 @@ ffi::String LowerToText(ir::Func f, ffi::String target, ffi::Map<ffi::String, ff
   return ir::Print(RunPasses(WithOptions(f, options), ctx, "", std::string(last)));
 }
 
-ir::Func Lowered(const ir::Func& f, std::string_view target,
-                 const ffi::Map<ffi::String, ffi::Any>& options) {
-  PassContext ctx;
-  ctx.target = target::ParseTarget(target);
-  return RunPasses(WithOptions(f, options), ctx);
+// The program after all passes, for the functions below.
+ir::Func LowerAll(ir::Func f, ffi::String target, ffi::Map<ffi::String, ffi::Any> options) {
+  return Lower(WithOptions(f, options), target::ParseTarget(ir::Str(target)));
 }
 
-// [[kind, statement, file, line], …] of the faults that may be injected.
-ffi::Array<ffi::Any> ListFaults(ir::Func f, ffi::String target,
-                                ffi::Map<ffi::String, ffi::Any> options) {
+// [[kind, statement, file, line], …] of the faults that a lowered program may be given.
+ffi::Array<ffi::Any> ListFaults(ir::Func lowered) {
   ffi::Array<ffi::Any> out;
-  for (const passes::Fault& fault : passes::Faults(Lowered(f, ir::Str(target), options))) {
+  for (const passes::Fault& fault : passes::Faults(lowered)) {
     const bool known = fault.span.defined();
     out.push_back(ffi::Array<ffi::Any>{ffi::String(fault.kind), ffi::String(fault.statement),
                                        known ? fault.span->file : ffi::String(),
@@ -66,13 +63,10 @@ ffi::Array<ffi::Any> ListFaults(ir::Func f, ffi::String target,
   return out;
 }
 
-// As compile, with one fault injected.
-ffi::Bytes CompileFault(ir::Func f, ffi::String target, ffi::Map<ffi::String, ffi::Any> options,
-                        int64_t fault) {
-  runtime::Artifact artifact =
-      Compile(WithOptions(f, options), target::ParseTarget(ir::Str(target)), 0, nullptr,
-              [&](const ir::Func& lowered) { return passes::InjectFault(lowered, fault); });
-  return ffi::Bytes(artifact.Serialize());
+// The artifact of a lowered program with one fault, or with none for -1.
+ffi::Bytes AssembleFault(ir::Func lowered, ffi::String target, int64_t fault) {
+  const ir::Func faulty = fault < 0 ? lowered : passes::InjectFault(lowered, fault);
+  return ffi::Bytes(Assemble(faulty, target::ParseTarget(ir::Str(target))).Serialize());
 }
 
 ffi::String ResourcesOf(ffi::String target, ffi::Map<ffi::String, ffi::Any> usage) {
@@ -92,8 +86,9 @@ bool RegisterAll() {
       .def("tilescale.driver.compile", Guarded(&CompileToBytes))
       .def("tilescale.driver.cache_text", Guarded(&CacheTextOf))
       .def("tilescale.driver.compile_times", Guarded(&CompileTimes))
+      .def("tilescale.driver.lowered", Guarded(&LowerAll))
       .def("tilescale.driver.faults", Guarded(&ListFaults))
-      .def("tilescale.driver.compile_fault", Guarded(&CompileFault))
+      .def("tilescale.driver.assemble_fault", Guarded(&AssembleFault))
       .def("tilescale.driver.resources", Guarded(&ResourcesOf))
       .def("tilescale.driver.lower", Guarded(&LowerToText));
   return true;
