@@ -212,9 +212,17 @@ class Injector : public ir::Mutator {
     int64_t width = 1;
     if (!r->extent.empty()) width = ir::AsInt(r->extent[r->extent.size() - 1]).value_or(1);
     auto out = ir::CopyNode(r.get());
-    out->begin = Index(r->buffer, r->begin, width);
+    if (!in_view_) out->begin = Index(r->buffer, r->begin, width);
     out->peer = Peer(r->peer);
     return ir::Region(out);
+  }
+
+  // The memory that a view names, not an access.
+  Stmt MutateView(const ir::View& s) override {
+    in_view_ = true;
+    Stmt out = DefaultStmt(s);
+    in_view_ = false;
+    return out;
   }
 
   Expr MutateOp(const ir::Op& e) override {
@@ -412,7 +420,7 @@ class Injector : public ir::Mutator {
   const int64_t wanted_;  // -1: none
   Stmt stmt_;             // the statement that is visited
   Expr guard_;            // of the store whose value is visited
-  bool in_condition_ = false;
+  bool in_condition_ = false, in_view_ = false;
   std::vector<int64_t> shared_;  // addresses of the shared buffers so far
 };
 
