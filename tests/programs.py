@@ -29,7 +29,7 @@ PROGRAMS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "gemm_int8": ("gemm_int8", lambda m: m.run(100, 136, 336)),
     "softmax": ("softmax", lambda m: m.run(6, 257)),
     "rms_norm": ("rms_norm", lambda m: m.run(5, 257, block_M=2, threads=96)),
-    "layer_norm": ("layer_norm", lambda m: m.run(16, 257, threads=64)),
+    "layer_norm": ("layer_norm", lambda m: m.run(20, 257, threads=64)),
     "cumsum": ("cumsum", lambda m: m.run(5, 300, block_N=100, threads=96)),
     "flash_attention": ("flash_attention", lambda m: m.run(1, 1, 70, 200, 64, True)),
     "put_signal": ("distributed/put_signal", lambda m: m.run(2, "sim", 72, 40, 2)),
