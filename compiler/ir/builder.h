@@ -206,7 +206,8 @@ class BuilderObj : public ffi::Object {
 
   std::vector<Frame> frames_;
   std::vector<Label> labels_;
-  std::vector<bool> open_;                                 // by region id
+  Values ws_schedule_;      // of the open kernel, as T.annotate_ws_schedule gave it
+  std::vector<bool> open_;  // by region id
   std::unordered_map<const ffi::Object*, int> region_of_;  // of symbols declared in a region
   std::unordered_map<const ffi::Object*, Expr> lets_;
   std::unordered_set<const ffi::Object*> named_;

@@ -224,6 +224,10 @@ void BuilderObj::AnnotateKernel(const std::string& name, const Values& args) {
       }
     }
     options_->ignored.push_back(name);
+  } else if (name == "annotate_ws_schedule") {
+    if (!ws_schedule_.empty())
+      Raise("ValueError", "T.annotate_ws_schedule: the kernel has a schedule already");
+    ws_schedule_ = args;
   } else if (name == "import_source") {
     kernel_->prelude = std::string(kernel_->prelude) + ToText(args.at(0), "source") + "\n";
   } else {
@@ -262,9 +266,10 @@ void BuilderObj::AddAnnotation(const std::string& name, const Values& args) {
     }
     return;
   }
-  static constexpr std::array<std::string_view, 10> kKernel = {"use_swizzle",
+  static constexpr std::array<std::string_view, 11> kKernel = {"use_swizzle",
                                                                "annotate_layout",
                                                                "annotate_safe_value",
+                                                               "annotate_ws_schedule",
                                                                "annotate_min_blocks_per_sm",
                                                                "annotate_l2_hit_ratio",
                                                                "import_source",

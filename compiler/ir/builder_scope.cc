@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Regions of the program under construction: which statements go where, which names may be used.
 #include "compiler/ir/builder.h"
+#include "compiler/ir/builder_schedule.h"
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
 
@@ -376,6 +377,10 @@ void BuilderObj::Close(Frame frame) {
   switch (frame.kind) {
     case RegionKind::kKernel:
       kernel_->body = body;
+      if (!ws_schedule_.empty()) {
+        kernel_->schedule = MakeWsSchedule(kernel_.get(), ws_schedule_);
+        ws_schedule_.clear();
+      }
       kernel_ = nullptr;
       break;
     case RegionKind::kFor:

@@ -28,6 +28,7 @@ PROGRAMS = {
     "gemm_fp8": [("matmul_fp8", (1024, 1000, 1024), {}), ("matmul_fp8", (256, 256, 256, "float8_e5m2"), {})],
     "gemm_int8": [("matmul_int8", (1024, 1000, 1024), {}), ("matmul_int8", (99, 77, 45, "uint8"), {})],
     "gemm_splitk": [("matmul_splitk", (100, 130, 4096, 8), {})],
+    "gemm_two_roles": [("matmul_two_roles", (4096, 4096, 4096), {"workers": 132})],
     "layer_norm": [("layer_norm", (4096, 1000), {}), ("weight_gradients", (4096, 1000), {})],
     "rms_norm": [("rms_norm", (4096, 8192), {"threads": 512}), ("rms_norm", (77, 301), {"threads": 96})],
     "softmax": [("softmax", (4096, 8192), {"block_M": 1}), ("softmax", (77, 301), {"threads": 96})],

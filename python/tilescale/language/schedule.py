@@ -10,7 +10,7 @@ from . import tracer
 from .arithmetic import maximum, minimum
 from .buffers import Cell
 from .dtypes import dtype
-from .frames import integer
+from .frames import integer, plain
 
 WS_OP_ID = "tl.ws_op_id"
 
@@ -96,8 +96,27 @@ class WSSchedule:
 
 
 def annotate_ws_schedule(schedule: WSSchedule) -> None:
-    tracer.current("T.annotate_ws_schedule")
-    raise NotImplementedError("T.annotate_ws_schedule is not supported yet")
+    """The roles, pipelines and steps of the kernel; it applies to the loops and `T.ws_op`s that it names."""
+    t = tracer.current("T.annotate_ws_schedule")
+    if not isinstance(schedule, WSSchedule):
+        raise TypeError(f"T.annotate_ws_schedule needs a T.WSSchedule, got {type(schedule).__name__}")
+    for role in schedule.roles:
+        if role.warps_hi > schedule.num_warps:
+            raise ValueError(f"role {role.name!r} ends at warp {role.warps_hi} of {schedule.num_warps}")
+
+    def step(instr: Any) -> list[Any]:
+        return ["do", instr.id, 0] if isinstance(instr, WSOpRef) else [instr.kind.value, instr.pipeline, instr.stage]
+
+    roles = [[role.name, role.warps_lo, role.warps_hi, role.max_nreg] for role in schedule.roles]
+    pipes = [[pipe.name, plain(pipe.buffers), pipe.depth] for pipe in schedule.pipelines]
+    scopes = [
+        [
+            "" if scope.id == WSScope.ROOT else scope.id,
+            [[role, [step(i) for i in body]] for role, body in scope.bodies.items()],
+        ]
+        for scope in schedule.scopes
+    ]
+    t.annotate("annotate_ws_schedule", [roles, pipes, scopes])
 
 
 def meta_class(cls: type) -> type:

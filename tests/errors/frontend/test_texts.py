@@ -219,7 +219,11 @@ CASES = [
         NotImplementedError,
         "T.CUDASourceCodeKernel is not supported yet",
     ),
-    ("T.annotate_ws_schedule(None)", NotImplementedError, "T.annotate_ws_schedule is not supported yet"),
+    (
+        "T.annotate_ws_schedule(None)",
+        TypeError,
+        "T.annotate_ws_schedule needs a T.WSSchedule, got NoneType",
+    ),
     ("T.assume(1 > 2)", ValueError, "T.assume of a condition that is false"),
 ]
 

@@ -255,8 +255,8 @@ TEST(Annotate, Errors) {
             "guarded");
   EXPECT_EQ(annotate("annotate_min_blocks_per_sm", {int64_t{0}}),
             "AssertionError: annotate_min_blocks_per_sm needs a positive integer, got 0");
-  EXPECT_EQ(annotate("annotate_ws_schedule", {Text("")}),
-            "NotImplementedError: T.annotate_ws_schedule is not supported on this version");
+  EXPECT_EQ(annotate("annotate_weather", {Text("")}),
+            "NotImplementedError: T.annotate_weather is not supported on this version");
   EXPECT_EQ(annotate("annotate_pass_configs", {List({List({Text("tl.disable_tma_lowr"), true})})}),
             "CompileError: unknown pass config \"tl.disable_tma_lowr\"; did you mean "
             "\"tl.disable_tma_lower\"?");
