@@ -206,7 +206,8 @@ bool ForEachPoint(const Place& p, int64_t cost, const F& f) {
   for (const Place::Loop& l : p.loops) at.push_back(l.begin);
   for (int64_t n = 0; n < points; ++n) {
     const std::vector<int64_t>& index = program.Run(at);
-    for (size_t t = 0; t < index.size(); ++t) f(p.threads.first + static_cast<int64_t>(t), index[t]);
+    for (size_t t = 0; t < index.size(); ++t)
+      f(p.threads.first + static_cast<int64_t>(t), index[t]);
     for (size_t i = 0; i < at.size(); ++i) {
       if (++at[i] < p.loops[i].begin + p.loops[i].extent) break;
       at[i] = p.loops[i].begin;
