@@ -119,7 +119,9 @@ class Partitioner {
         bytes = std::max(bytes, n);
     };
     Walk(k->body, [&](const NodeObj* n) {
-      // An instruction of the whole group finds out by itself how wide it may go.
+      // The address that a view begins at is no access; an instruction of the whole group finds out
+      // by itself how wide it may go.
+      if (n->kind == NodeKind::kView) return false;
       if (n->kind == NodeKind::kCall &&
           isa::Get(Str(static_cast<const CallObj*>(n)->instr)).issue == isa::Issue::kGroup) {
         return false;

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Worlds and launches that cannot be; what the simulator says of ranks that do not exist and of endless waits."""
+
+import numpy as np
+import pytest
+import tilescale
+import tilescale.language as T
+from tilescale.distributed import PerRank, World
+
+
+def program():
+    @T.prim_func
+    def main(A: T.Tensor((8,), "float32"), B: T.Tensor((8,), "float32")):
+        with T.Kernel(1, threads=32):
+            T.put(A, B, peer=(T.get_rank() + 1) % T.get_num_ranks())
+
+    return tilescale.compile(main, target="sim")
+
+
+def test_launches_that_cannot_be():
+    kernel = program()
+    host = np.zeros(8, np.float32)
+    with World(2, target="sim") as w:
+        A, B = w.tensor(8, name="A"), w.tensor(8, name="B")
+        with pytest.raises(RuntimeError) as found:
+            kernel(A[0], host)
+        assert str(found.value).startswith("main: line ") and str(found.value).endswith(
+            " of test_world.py reaches `B` of other ranks, but the tensor given is not in symmetric memory\n"
+            "help: allocate it with World.tensor"
+        )
+        with pytest.raises(
+            ValueError, match=r"^main: `A` is a tensor of rank 0 and `B` one of rank 1: a launch takes the"
+        ):
+            kernel(A[0], B[1])
+        with pytest.raises(ValueError, match=r"^PerRank has 3 values, the world has 2 ranks$"):
+            w.launch(kernel, PerRank([1, 2, 3]), B)
+        with pytest.raises(RuntimeError, match=r"^a simulated world is open already"):
+            World(2, target="sim")
+    with pytest.raises(RuntimeError, match=r"^the world is closed already$"):
+        w.close()
+    with pytest.raises(RuntimeError, match=r"^the world of this allocation is closed$"):
+        w.tensor(8)
+    for ranks in (0, 73):
+        with pytest.raises(ValueError, match=f"^a world has 1 to 72 ranks, got {ranks}$"):
+            World(ranks, target="sim")
+
+
+def test_a_rank_out_of_range_is_found_when_it_is_reached():
+    @T.prim_func
+    def main(A: T.Tensor((8,), "float32"), B: T.Tensor((8,), "float32"), pe: T.int32):
+        with T.Kernel(1, threads=32):
+            T.put(A, B, peer=pe)
+
+    kernel = tilescale.compile(main, target="sim")
+    with World(2, target="sim") as w:
+        w.launch(kernel, w.tensor(8, name="A"), w.tensor(8, name="B"), 2)
+        with pytest.raises(tilescale.sim.OutOfBounds):
+            w.barrier()
+
+
+def test_a_wait_that_cannot_end_is_a_deadlock():
+    @T.prim_func
+    def main(flags: T.Tensor((4,), "int32")):
+        with T.Kernel(1, threads=32):
+            T.wait(T.signal(flags, 2), at_least=T.get_rank())
+
+    kernel = tilescale.compile(main, target="sim")
+    with World(2, target="sim") as w:
+        w.launch(kernel, w.tensor(4, "int32", name="flags"))
+        with pytest.raises(tilescale.sim.Deadlock, match=r"flags\[2\]"):
+            w.barrier()
