@@ -73,8 +73,7 @@ class Simplifier : public Mutator {
   Stmt MutateGroup(const Group& s) override {
     size_t mark = analyzer_.Mark();
     if (kernel_->threads[1] * kernel_->threads[2] == 1) {
-      analyzer_.Bind(kernel_->thread_vars[0],
-                     arith::Interval{s->first, s->first + s->count - 1});
+      analyzer_.Bind(kernel_->thread_vars[0], arith::Interval{s->first, s->first + s->count - 1});
     }
     Stmt out = DefaultStmt(s);
     analyzer_.Leave(mark);
@@ -95,9 +94,8 @@ class Simplifier : public Mutator {
     if (op == nullptr || !IsInteger(op->dtype) || op->dtype.lanes > 1) return out;
     bool div = op->op() == OpCode::kFloorDiv, mod = op->op() == OpCode::kFloorMod;
     if (!div && !mod) return out;
-    bool positive =
-        IsUInt(op->dtype) ||
-        (analyzer_.Bounds(e->args[0]).lo >= 0 && analyzer_.Bounds(e->args[1]).lo > 0);
+    bool positive = IsUInt(op->dtype) ||
+                    (analyzer_.Bounds(e->args[0]).lo >= 0 && analyzer_.Bounds(e->args[1]).lo > 0);
     if (!positive) return RoundDown(div, op->args[0], op->args[1]);
     return MakeOp(div ? OpCode::kTruncDiv : OpCode::kTruncMod, {op->args[0], op->args[1]},
                   op->dtype);
@@ -111,7 +109,8 @@ class Simplifier : public Mutator {
     auto c = AsInt(b);
     if (c && *c > 0 && (*c & (*c - 1)) == 0) {
       if (!div) return MakeOp(OpCode::kBitAnd, {a, MakeConst(*c - 1, t)}, t);
-      return MakeOp(OpCode::kShr, {a, MakeConst(std::countr_zero(static_cast<uint64_t>(*c)), t)}, t);
+      return MakeOp(OpCode::kShr, {a, MakeConst(std::countr_zero(static_cast<uint64_t>(*c)), t)},
+                    t);
     }
     Expr zero = MakeConst(0, t);
     Expr rest = MakeOp(OpCode::kTruncMod, {a, b}, t);

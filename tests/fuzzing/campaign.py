@@ -108,7 +108,7 @@ def write_replay(p: Program, job: Job, failure: check.Failure) -> str:
     comment = "\n".join("# " + line for line in failure.text.split("\n"))
     arguments = ",\n        ".join(repr(a) for a in p.arguments)
     path.write_text(
-        f"# {failure.kind}, seed {p.seed}. Run from the repository: PYTHONPATH=. ./dev python {path.relative_to(ROOT)}\n"
+        f"# {failure.kind}, seed {p.seed}. From the repository: PYTHONPATH=. ./dev python {path.relative_to(ROOT)}\n"
         f"{comment}\n"
         "from tests.fuzzing.campaign import Job, check_program\n"
         "from tests.fuzzing.program import Argument, Program\n\n"

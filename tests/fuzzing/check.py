@@ -103,8 +103,9 @@ def check_lowers(p: Program) -> tuple[Any, bytes, bytes]:
 
 
 def check_text(p: Program, artifact: bytes) -> None:
-    from tests.conformance import nvrtc
     from tilescale._ffi import function
+
+    from tests.conformance import nvrtc
 
     executable = function("runtime.executable")(artifact, lambda index: artifact)
     try:

@@ -138,7 +138,9 @@ class Expressions:
             text, hi = f"T.{name}(T.min(T.max({a.text}, -4.0), 2.0))", math.exp(2.0)
             return Value(text, a.dtype, 0, hi, False, a.error * max(a.size, 1) + ERROR[a.dtype])
         if name == "sqrt":
-            return Value(f"T.sqrt(T.abs({a.text}) + 1.0)", a.dtype, 1, math.sqrt(a.size + 1), False, a.error + ERROR[a.dtype])
+            return Value(
+                f"T.sqrt(T.abs({a.text}) + 1.0)", a.dtype, 1, math.sqrt(a.size + 1), False, a.error + ERROR[a.dtype]
+            )
         return Value(f"T.{name}({a.text})", a.dtype, -1, 1, False, a.error * max(a.size, 1) + ERROR[a.dtype])
 
     def condition(self) -> str:
@@ -166,7 +168,10 @@ class Expressions:
             return a
         text = (
             f"T.if_then_else({condition}, {a.text}, {b.text})"
-            if " and " not in condition and " or " not in condition and "not " not in condition and chance(self.rng, 0.5)
+            if " and " not in condition
+            and " or " not in condition
+            and "not " not in condition
+            and chance(self.rng, 0.5)
             else f"({a.text} if {condition} else {b.text})"
         )
         out = Value(text, a.dtype, min(a.lo, b.lo), max(a.hi, b.hi), a.exact and b.exact)

@@ -124,7 +124,9 @@ class Generator:
         statements = Statements(self)
         statements.body()
         statements.store_tiles()
-        return Program(self.seed, self.text(), f"fuzz_{self.seed}", self.arguments, self.arch, may_refuse=self.may_refuse)
+        return Program(
+            self.seed, self.text(), f"fuzz_{self.seed}", self.arguments, self.arch, may_refuse=self.may_refuse
+        )
 
     def text(self) -> str:
         head = [f'{name} = T.dynamic("{name}")' for name in self.dynamic]

@@ -118,7 +118,12 @@ def bad_dtype(x: Faulty) -> list[str]:
 def narrow_arithmetic(x: Faulty) -> list[str]:
     dtype = x.rng.choice(("float8_e4m3fn", "float8_e5m2"))
     operation = x.rng.choice(("u[i] + u[i]", "T.max(u[i], u[i])", "-u[i]", "T.exp(u[i])", "u[i] < u[i]"))
-    return [f'u = T.alloc_shared(({x.n},), "{dtype}")', "T.clear(u)", f"for i in T.Parallel({x.n}):", f"    u[i] = {operation}" + HERE]
+    return [
+        f'u = T.alloc_shared(({x.n},), "{dtype}")',
+        "T.clear(u)",
+        f"for i in T.Parallel({x.n}):",
+        f"    u[i] = {operation}" + HERE,
+    ]
 
 
 def bad_shape(x: Faulty) -> list[str]:
@@ -181,7 +186,11 @@ def nested(x: Faulty) -> list[str]:
                 f"    for j in T.Parallel({x.n}):" + HERE,
                 "        s[i, j] = 1",
             ],
-            [f"for i in T.Parallel({x.m}):", "    for k in T.Pipelined(4, num_stages=2):" + HERE, "        s[i, k] = 1"],
+            [
+                f"for i in T.Parallel({x.m}):",
+                "    for k in T.Pipelined(4, num_stages=2):" + HERE,
+                "        s[i, k] = 1",
+            ],
         )
     )
 

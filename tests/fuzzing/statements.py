@@ -63,7 +63,7 @@ class Statements:
     def start(self, a: Argument, inside: tuple[int, ...]) -> list[str]:
         """A place in a global tensor: block-dependent, sometimes out of range."""
         begin = []
-        for d, n in enumerate(a.shape):
+        for d in range(len(a.shape)):
             tile = inside[d - len(a.shape)] if len(a.shape) - d <= len(inside) else 1
             block = self.rng.choice([*self.g.blocks, ""])
             base = f"{block} * {tile}" if block else "0"
@@ -91,9 +91,7 @@ class Statements:
         begin = self.start(a, t.shape)
         if chance(self.rng, 0.3):
             lead = len(a.shape) - len(t.shape)
-            index = [
-                b if d < lead else f"{b} : {b} + {t.shape[d - lead]}" for d, b in enumerate(begin)
-            ]
+            index = [b if d < lead else f"{b} : {b} + {t.shape[d - lead]}" for d, b in enumerate(begin)]
             self.out(f"T.copy({a.name}[{', '.join(index)}], {t.name})")
         else:
             self.out(f"T.copy({a.name}[{', '.join(begin)}], {t.name})")
@@ -229,13 +227,14 @@ class Statements:
         rng = self.rng
         sources = [t for t in self.g.tiles if t.dtype not in ("int8", "uint8", "int16") and "8_" not in t.dtype]
         if not sources:
-            return self.copy()
+            self.copy()
+            return
         t = rng.choice(sources)
         dim = rng.randrange(len(t.shape))
         n = t.shape[dim]
         kind = rng.choice(("sum", "max", "min", "absmax", "abssum"))
         sums = kind in ("sum", "abssum")
-        size = t.size if hasattr(t, "size") else max(abs(t.lo), abs(t.hi))
+        size = max(abs(t.lo), abs(t.hi))
         if sums and size * n > EXACT[t.dtype]:
             kind, sums = "max", False
         lo, hi = (t.lo * n, t.hi * n) if kind == "sum" else (t.lo, t.hi)
@@ -261,12 +260,14 @@ class Statements:
         rng = self.rng
         sources = [t for t in self.g.tiles if len(t.shape) <= 2 and t.dtype in ("float32", "int32", "float64")]
         if not sources:
-            return self.copy()
+            self.copy()
+            return
         t = rng.choice(sources)
         dim = rng.randrange(len(t.shape))
         n = t.shape[dim]
         if max(abs(t.lo), abs(t.hi)) * n > EXACT[t.dtype]:
-            return self.copy()
+            self.copy()
+            return
         options = f", dim={dim}" + (", reverse=True" if chance(rng, 0.3) else "")
         v = Value("", t.dtype, min(t.lo, t.lo * n), max(t.hi, t.hi * n), t.exact, t.error + (0 if t.exact else 1e-4))
         if chance(rng, 0.4):
@@ -300,7 +301,8 @@ class Statements:
     def transpose(self) -> None:
         sources = [t for t in self.g.tiles if len(t.shape) == 2]
         if not sources:
-            return self.copy()
+            self.copy()
+            return
         t = self.rng.choice(sources)
         out = self.alloc(t.shape[::-1], t.dtype)
         if chance(self.rng, 0.5) or t.scope == "fragment":
@@ -362,7 +364,8 @@ class Statements:
     def gemm(self) -> None:
         tiles = self.gemm_tiles()
         if tiles is None:
-            return self.copy()
+            self.copy()
+            return
         a, b, c, options = tiles
         k = product(a.shape) // c.shape[0]
         self.load(a)
@@ -384,7 +387,8 @@ class Statements:
         rng = self.rng
         tiles = self.gemm_tiles()
         if tiles is None:
-            return self.copy()
+            self.copy()
+            return
         a, b, c, options = tiles
         k = product(a.shape) // c.shape[0]
         trips = rng.randint(0, 4)
@@ -397,7 +401,9 @@ class Statements:
             for t, x in ((a, at_a), (b, at_b)):
                 # Along k only one of the two dimensions moves.
                 deep = 0 if t.shape[0] == k and (t is b or t.shape[1] != k) else 1
-                index = [f"{var} * {k}" if d == deep else f"{rng.choice(self.g.blocks)} * {n}" for d, n in enumerate(t.shape)]
+                index = [
+                    f"{var} * {k}" if d == deep else f"{rng.choice(self.g.blocks)} * {n}" for d, n in enumerate(t.shape)
+                ]
                 self.out(f"T.copy({x.name}[{', '.join(index)}], {t.name})")
                 t.hold(self.read(x))
             self.out(f"T.gemm({a.name}, {b.name}, {c.name}{options})")
@@ -526,14 +532,16 @@ class Statements:
         g, rng = self.g, self.rng
         sources = [t for t in g.tiles if t.dtype in ("float32", "int32")]
         if not sources:
-            return self.copy()
+            self.copy()
+            return
         t = rng.choice(sources)
         op = rng.choice(("add", "add", "max", "min"))
         if not t.exact and op != "add":
             op = "add"
         times = g.num_blocks * (product(t.shape) if chance(rng, 0.5) else 1)
         if op == "add" and max(abs(t.lo), abs(t.hi)) * times + 3 > EXACT[t.dtype]:
-            return self.copy()
+            self.copy()
+            return
         if times == g.num_blocks:
             shape = tuple(max(1, n - rng.choice((0, 0, 1))) for n in t.shape)
             o = g.output(shape, t.dtype, t.exact, t.error + 1e-4)

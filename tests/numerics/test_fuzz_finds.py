@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that were once compiled wrongly, reduced from what the fuzzer found; each on the simulator, against numpy."""
+"""Programs that were once compiled wrongly, reduced from what the fuzzer found; each on the simulator."""
 
 import numpy as np
 import pytest
@@ -188,7 +188,7 @@ def test_points_that_update_one_element_race():
             with T.Kernel(1, threads=32):
                 s = T.alloc_shared((8,), "float32")
                 T.clear(s)
-                for i, j in T.Parallel(4, 8):
+                for i, j in T.Parallel(4, 8):  # noqa: B007
                     s[j] = s[j] + 1
                 T.copy(s, O)
 
