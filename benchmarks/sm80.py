@@ -158,10 +158,10 @@ def tiles(M: int, N: int, K: int, stages: int, threads: int) -> Choice:
 ROWS = {
     "gemm": Row(
         0.55,
-        tiles(128, 128, 32, 3, 128),
+        tiles(128, 128, 32, 4, 128),
         gemm_cases,
         [
-            tiles(128, 128, 32, 4, 128),
+            tiles(128, 128, 32, 3, 128),
             tiles(128, 128, 64, 3, 128),
             tiles(128, 256, 32, 4, 256),
             tiles(256, 128, 32, 4, 256),
@@ -171,12 +171,12 @@ ROWS = {
     ),
     "attention": Row(
         0.90,
-        {"block_M": 128, "block_N": 64, "num_stages": 2, "threads": 256},
+        {"block_M": 128, "block_N": 64, "num_stages": 2, "threads": 128},
         attention_cases,
         [
             {"block_M": 64, "block_N": 64, "num_stages": 2, "threads": 128},
             {"block_M": 128, "block_N": 64, "num_stages": 1, "threads": 128},
-            {"block_M": 128, "block_N": 64, "num_stages": 2, "threads": 128},
+            {"block_M": 128, "block_N": 64, "num_stages": 2, "threads": 256},
             {"block_M": 128, "block_N": 128, "num_stages": 1, "threads": 256},
             {"block_M": 128, "block_N": 32, "num_stages": 2, "threads": 128},
         ],

@@ -34,6 +34,7 @@ def matmul(
             A_shared = T.alloc_shared((block_K, block_M) if transpose_A else (block_M, block_K), dtype)
             B_shared = T.alloc_shared((block_N, block_K) if transpose_B else (block_K, block_N), dtype)
             C_local = T.alloc_fragment((block_M, block_N), accum_dtype)
+            C_shared = T.alloc_shared((block_M, block_N), out_dtype)  # takes the place of A_shared and B_shared
             T.use_swizzle(panel)
             T.clear(C_local)
             for ko in T.Pipelined(T.ceildiv(K, block_K), num_stages=num_stages):
@@ -46,7 +47,8 @@ def matmul(
                 else:
                     T.copy(B[ko * block_K, bx * block_N], B_shared)
                 T.gemm(A_shared, B_shared, C_local, transpose_A=transpose_A, transpose_B=transpose_B)
-            T.copy(C_local, C[by * block_M, bx * block_N])
+            T.copy(C_local, C_shared)
+            T.copy(C_shared, C[by * block_M, bx * block_N])
 
     return gemm
 
