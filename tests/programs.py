@@ -25,6 +25,7 @@ PROGRAMS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "gemm_transposed": ("gemm", lambda m: m.run(100, 72, 104, 64, 64, 32, True, True)),
     "gemm_dynamic": ("gemm_dynamic", lambda m: m.run(m.matmul_dynamic(), 96, 136, 72)),
     "gemm_splitk": ("gemm_splitk", lambda m: m.run(100, 72, 296, 3)),
+    "gemm_two_roles": ("gemm_two_roles", lambda m: m.run(100, 72, 168, block_M=64, block_N=64, workers=2)),
     "gemm_fp8": ("gemm_fp8", lambda m: m.run(100, 136, 336)),
     "gemm_int8": ("gemm_int8", lambda m: m.run(100, 136, 336)),
     "softmax": ("softmax", lambda m: m.run(6, 257)),
@@ -32,7 +33,10 @@ PROGRAMS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "layer_norm": ("layer_norm", lambda m: m.run(20, 257, threads=64)),
     "cumsum": ("cumsum", lambda m: m.run(5, 300, block_N=100, threads=96)),
     "flash_attention": ("flash_attention", lambda m: m.run(1, 1, 70, 200, 64, True)),
-    "put_signal": ("distributed/put_signal", lambda m: m.run(2, "sim", 72, 40, 2)),
+    # Of several ranks: the call gives how wrong the result is.
+    "put_signal": ("distributed/put_signal", lambda m: m.run(2, "sim", 72, 40, 2)[0]),
+    "simple_shift": ("distributed/simple_shift", lambda m: m.run(2, "sim", 40, 24)[0]),
+    "allgather": ("distributed/allgather", lambda m: sum(m.run(2, "sim", 20, 24, 2)[:2])),
 }
 
 
@@ -81,9 +85,10 @@ def load(name: str):
     from tilescale import compat
 
     compat.install()
-    if str(EXAMPLES) not in sys.path:
-        sys.path.insert(0, str(EXAMPLES))
-    spec = importlib.util.spec_from_file_location(f"example_{Path(name).name}", EXAMPLES / f"{name}.py")
+    file = EXAMPLES / f"{name}.py"
+    if str(file.parent) not in sys.path:  # as a script has it
+        sys.path.insert(0, str(file.parent))
+    spec = importlib.util.spec_from_file_location(f"example_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -108,7 +113,7 @@ def replay(name: str, run: Callable[..., Any]) -> float:
     original = JITKernel.__call__
     JITKernel.__call__ = lambda self, *args: run(*args)
     try:
-        return call(load(module))[0]
+        return call(load(module))
     finally:
         JITKernel.__call__ = original
 
