@@ -10,10 +10,10 @@
 namespace tilescale::sim {
 
 struct ArchLimits {
-  const char* arch;     // with the suffix of its feature set
-  u32 sms;              // of the largest part sold
-  u32 threads, blocks;  // of one SM
-  u64 shared_bytes;     // of one SM
+  const char* arch;      // with the suffix of its feature set
+  u32 sms;               // of the largest part sold
+  u32 threads, blocks;   // of one SM
+  u64 shared_bytes;      // of one SM
   u64 shared_per_block;  // the most that one CTA may have; what is left of an SM's is the system's
 };
 

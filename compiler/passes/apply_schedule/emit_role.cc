@@ -286,8 +286,7 @@ class Emitter {
   }
 
   void CloseGroups(int pipe, const Span& span, std::vector<Stmt>* out) {
-    if (m_.pipes[pipe].local)
-      out->push_back(MakeTokenOp(TokenVerb::kAwait, tokens_[pipe], span));
+    if (m_.pipes[pipe].local) out->push_back(MakeTokenOp(TokenVerb::kAwait, tokens_[pipe], span));
   }
 
   // One step for one iteration, if that is `inside` of the trip (null: always).
@@ -296,8 +295,8 @@ class Emitter {
     Expr at, inside;
   };
 
-  // Groups of cp.async are counted by waits, so inside one role a pipe moves in every iteration, also
-  // where there is nothing to fill; `await` behind the loop brings both ends together again.
+  // Groups of cp.async are counted by waits, so inside one role a pipe moves in every iteration,
+  // also where there is nothing to fill; `await` behind the loop brings both ends together again.
   bool Guarded(const Instance& i, const std::vector<ResolvedStep>& steps) const {
     const ResolvedStep& step = steps[i.step];
     if (step.pipe >= 0 && m_.pipes[step.pipe].local) return false;

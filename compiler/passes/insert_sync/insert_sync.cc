@@ -227,8 +227,7 @@ class Walker {
       return true;
     });
     if (trips) rounds = std::min(rounds, *trips);
-    VisitLoop(
-        rounds, trips.has_value(), [] {}, [&] { Visit(loop->body); });
+    VisitLoop(rounds, trips.has_value(), [] {}, [&] { Visit(loop->body); });
   }
 
   // `head` runs once more than the body. `runs`: the loop runs at least once, or certainly not.
@@ -434,9 +433,8 @@ class Walker {
   void Remember(Access b) {
     for (const Access& a : pending_) {
       if (a.storage == b.storage && a.place == b.place && a.write == b.write && a.slot == b.slot &&
-          a.async == b.async && a.atomic == b.atomic && a.group == b.group &&
-          a.one == b.one && a.release == b.release && a.acquire == b.acquire &&
-          a.group_of == b.group_of) {
+          a.async == b.async && a.atomic == b.atomic && a.group == b.group && a.one == b.one &&
+          a.release == b.release && a.acquire == b.acquire && a.group_of == b.group_of) {
         return;
       }
     }
