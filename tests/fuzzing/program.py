@@ -129,3 +129,19 @@ class Writer:
 
 def chance(rng: random.Random, p: float) -> bool:
     return rng.random() < p
+
+
+SHARED_LIMIT = 24 << 10
+BYTES = {"8": 1, "16": 2, "32": 4, "64": 8}
+
+
+def product(shape) -> int:
+    total = 1
+    for n in shape:
+        total *= n
+    return total
+
+
+def size_of(dtype: str) -> int:
+    digits = dtype.removeprefix("b").lstrip("uintfloa").split("_")[0]
+    return BYTES[digits]

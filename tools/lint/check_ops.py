@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Every folder under compiler/ops carries all facets of its op: code, contract, lowering, tests. Passes and printers ask
-an op's interface and name none."""
+"""Every folder under compiler/ops carries all facets of its op: code, contract, lowering, tests. Passes and printers
+ask an op's interface and name none."""
 
 import re
 import sys
