@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """B = A through registers, tile by tile. Run: tilescale run examples/tile_copy.py"""
 
-import numpy as np
 import tilelang
 import tilelang.language as T
+import torch
+from common import normal, poisoned
 
 
 @tilelang.jit
@@ -20,8 +21,7 @@ def tile_copy(M, N, block_M=8, block_N=512, threads=128, dtype="float16"):
 
 def run(M, N):
     """How many elements differ."""
-    a = np.random.default_rng().standard_normal((M, N)).astype(np.float16)
-    b = np.full((M, N), np.nan, np.float16)
+    a, b = normal(M, N, dtype=torch.float16), poisoned(M, N, dtype=torch.float16)
     tile_copy(M, N)(a, b)
     return int((a != b).sum())
 

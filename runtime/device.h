@@ -87,7 +87,7 @@ class Module {
   /// lives as long as the module.
   virtual Function* GetFunction(const FunctionRequest& request) = 0;
   /// Sets a constant of the module, if it has one of that name, ahead of its first launch.
-  virtual void SetConstant(const char* name, const void* value, size_t bytes) {}
+  virtual void SetConstant(const char* /*name*/, const void* /*value*/, size_t /*bytes*/) {}
 };
 
 /// Memory behind one pointer argument: what the simulator needs for exact bounds, for names in

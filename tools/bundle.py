@@ -47,6 +47,7 @@ exec "$@"
 PYTEST_INI = """\
 [pytest]
 addopts = -q --import-mode=importlib
+pythonpath = . tests
 markers =
     gpu: needs an NVIDIA GPU
     slow: runs only with --all

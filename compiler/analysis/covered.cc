@@ -203,6 +203,7 @@ bool ForEachPoint(const Place& p, int64_t cost, const F& f) {
   Program program(p);
   if (!program.ok()) return false;
   std::vector<int64_t> at;
+  at.reserve(p.loops.size());
   for (const Place::Loop& l : p.loops) at.push_back(l.begin);
   for (int64_t n = 0; n < points; ++n) {
     const std::vector<int64_t>& index = program.Run(at);

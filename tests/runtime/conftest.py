@@ -19,5 +19,8 @@ class Runtime:
 @pytest.fixture(scope="session")
 def runtime():
     functions = Runtime()
-    functions.set_include_folder(str(ROOT / "device"))
+    headers = ROOT / "device"
+    if not headers.is_dir():  # a bundle has them in the package
+        headers = Path(_ffi.__file__).parent / "include" / "device"
+    functions.set_include_folder(str(headers))
     return functions
