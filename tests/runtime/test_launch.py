@@ -126,6 +126,7 @@ class TestGpu:
         stream = torch.cuda.Stream()
         a = torch.ones(1 << 20, device="cuda")
         c = torch.zeros(1 << 20, device="cuda")
+        call(a, c, 0.0)  # compiles and loads, which would outlast the wait below
         torch.cuda.synchronize()
         with torch.cuda.stream(stream):
             torch.cuda._sleep(100_000_000)
@@ -163,7 +164,8 @@ class TestGpu:
             call(a)
         torch.cuda.synchronize()
         gc.collect()
-        assert free_before - torch.cuda.mem_get_info()[0] < 64 << 20
+        # 200 kept workspaces are 800 MiB; other processes may use the GPU, too.
+        assert free_before - torch.cuda.mem_get_info()[0] < 400 << 20
 
     @pytest.mark.parametrize("cooperative", [False, True])
     def test_cluster_and_cooperative_launches(self, runtime, cooperative):
