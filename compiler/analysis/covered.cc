@@ -3,6 +3,7 @@
 
 #include "compiler/arith/analyzer.h"
 #include "compiler/ir/build.h"
+#include "compiler/ir/numeric.h"
 #include "compiler/target/target.h"
 
 #include <algorithm>
@@ -138,11 +139,7 @@ class Program {
     auto each = [&](auto f) {
       for (size_t i = 0; i < width_; ++i) out[i] = f(a[i], b[i], c[i]);
     };
-    auto floor = [](int64_t x, int64_t y) {
-      if (y == 0) return int64_t(0);
-      int64_t q = x / y;
-      return q - ((x % y != 0 && (x < 0) != (y < 0)) ? 1 : 0);
-    };
+    auto floor = [](int64_t x, int64_t y) { return y == 0 ? 0 : FloorDivInt(x, y); };
     switch (s->op) {
       case OpCode::kAdd:
         return each([](int64_t x, int64_t y, int64_t) { return x + y; });

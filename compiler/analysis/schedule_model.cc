@@ -200,22 +200,9 @@ class Builder {
     }
   }
 
-  static bool Declares(const Stmt& s) {
-    switch (s.kind()) {
-      case NodeKind::kBind:
-      case NodeKind::kAlloc:
-      case NodeKind::kView:
-        return true;
-      case NodeKind::kCheck:
-        return s.as<CheckObj>()->assume;
-      default:
-        return false;
-    }
-  }
-
   void Append(Segment* segment, const Stmt& s) {
     segment->stmts.push_back(s);
-    if (Declares(s)) return;
+    if (IsDeclaration(s)) return;
     Unit unit;
     unit.name = std::string(s->label);
     unit.stmt = s;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compiler/arith/analyzer.h"
+#include "compiler/ir/numeric.h"
 
 #include <map>
 #include <string>
@@ -86,8 +87,6 @@ struct Analyzer::Impl {
   std::map<std::string, bool> solver_memo;
 };
 
-int64_t FloorDivInt(int64_t a, int64_t b);
-int64_t FloorModInt(int64_t a, int64_t b);
 Interval Add(Interval a, Interval b);
 Interval Scale(Interval a, int64_t k);
 

@@ -9,14 +9,6 @@ namespace tilescale::arith {
 
 using namespace ir;  // NOLINT: the folder speaks of IR expressions throughout
 
-int64_t FloorDivInt(int64_t a, int64_t b) {
-  int64_t q = a / b;
-  return (a % b != 0 && (a < 0) != (b < 0)) ? q - 1 : q;
-}
-int64_t FloorModInt(int64_t a, int64_t b) {
-  return a - FloorDivInt(a, b) * b;
-}
-
 namespace {
 
 int CompareInt(int64_t a, int64_t b) {

@@ -69,11 +69,6 @@ double RoundToExponent(double value) {
   return std::ldexp(1.0, exponent);
 }
 
-Wide FloorDivWide(Wide a, Wide b) {
-  Wide q = a / b;
-  return (a % b != 0 && (a < 0) != (b < 0)) ? q - 1 : q;
-}
-
 std::optional<int64_t> EvalShift(OpCode op, Wide a, Wide b, DataType t) {
   if (b < 0 || b >= t.bits) return std::nullopt;
   const int amount = static_cast<int>(b);
@@ -115,9 +110,9 @@ std::optional<int64_t> EvalInt(OpCode op, int64_t x, int64_t y, DataType t) {
     case OpCode::kMul:
       return WrapInt(static_cast<int64_t>(static_cast<uint64_t>(x) * static_cast<uint64_t>(y)), t);
     case OpCode::kFloorDiv:
-      return b == 0 ? std::nullopt : std::optional(wrap(FloorDivWide(a, b)));
+      return b == 0 ? std::nullopt : std::optional(wrap(FloorDivInt(a, b)));
     case OpCode::kFloorMod:
-      return b == 0 ? std::nullopt : std::optional(wrap(a - FloorDivWide(a, b) * b));
+      return b == 0 ? std::nullopt : std::optional(wrap(FloorModInt(a, b)));
     case OpCode::kTruncDiv:
       return b == 0 ? std::nullopt : std::optional(wrap(a / b));
     case OpCode::kTruncMod:

@@ -10,6 +10,17 @@
 
 namespace tilescale::ir {
 
+// Integers divided toward minus infinity; b is not 0, and the quotient fits.
+template <typename Int>
+constexpr Int FloorDivInt(Int a, Int b) {
+  Int q = a / b;
+  return (a % b != 0 && (a < 0) != (b < 0)) ? q - 1 : q;
+}
+template <typename Int>
+constexpr Int FloorModInt(Int a, Int b) {
+  return a - FloorDivInt(a, b) * b;
+}
+
 // The bits of `value` wrapped to the width of integer or bool type `t`, sign- or zero-extended
 // to 64. A 64-bit unsigned value is kept as the int64 of the same bits.
 int64_t WrapInt(int64_t value, DataType t);

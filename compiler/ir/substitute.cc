@@ -55,6 +55,18 @@ class Substituter : public SymbolMutator {
   }
 };
 
+class BufferReplacer : public Mutator {
+ public:
+  explicit BufferReplacer(const BufferMap& map) : map_(map) {}
+  Buffer MutateBuffer(const Buffer& b) override {
+    auto it = map_.find(b.get());
+    return it == map_.end() ? b : it->second;
+  }
+
+ private:
+  const BufferMap& map_;
+};
+
 class Refresher : public SymbolMutator {
  public:
   Refresher() : SymbolMutator(&fresh_vars_) {}
@@ -145,8 +157,25 @@ Stmt Substitute(const Stmt& s, const VarMap& map) {
   return map.empty() ? s : Substituter(&map).MutateStmt(s);
 }
 
+Stmt ReplaceBuffers(const Stmt& s, const BufferMap& map) {
+  return map.empty() ? s : BufferReplacer(map).MutateStmt(s);
+}
+
 Stmt RefreshDeclarations(const Stmt& s) {
   return Refresher().MutateStmt(s);
+}
+
+bool IsDeclaration(const Stmt& s) {
+  switch (s.kind()) {
+    case NodeKind::kBind:
+    case NodeKind::kAlloc:
+    case NodeKind::kView:
+      return true;
+    case NodeKind::kCheck:
+      return s.as<CheckObj>()->assume;
+    default:
+      return false;
+  }
 }
 
 Stmt WithLabel(const Stmt& s, std::string_view label) {

@@ -69,6 +69,9 @@ class Mutator {
 using VarMap = std::unordered_map<const VarObj*, Expr>;
 Expr Substitute(const Expr& e, const VarMap& map);
 Stmt Substitute(const Stmt& s, const VarMap& map);
+// Replaces buffers, declared and used.
+using BufferMap = std::unordered_map<const BufferObj*, Buffer>;
+Stmt ReplaceBuffers(const Stmt& s, const BufferMap& map);
 // A copy with fresh symbols for everything that `s` (no Kernel) declares. A symbol is declared once
 // in a Func (I3), so a statement that is to stand at a second place goes through here.
 Stmt RefreshDeclarations(const Stmt& s);
@@ -76,6 +79,8 @@ Stmt RefreshDeclarations(const Stmt& s);
 // Pre-order visit of every expression of a statement (its own fields, not nested statements; of an
 // Alloc or View the shape, offset and strides of the buffer it declares, too).
 void ForEachExpr(const StmtObj* s, const std::function<void(const Expr&)>& f);
+// Bind, Alloc, View, or an assumption: declares something, does nothing.
+bool IsDeclaration(const Stmt& s);
 // `s` with another label; no label for "".
 Stmt WithLabel(const Stmt& s, std::string_view label);
 // Applies `f` to each Kernel of a Func's body.

@@ -99,19 +99,6 @@ class FirstAccess {
   std::vector<Buffer> cells_;
 };
 
-class BufferReplacer : public Mutator {
- public:
-  explicit BufferReplacer(std::unordered_map<const BufferObj*, Buffer> map)
-      : map_(std::move(map)) {}
-  Buffer MutateBuffer(const Buffer& b) override {
-    auto it = map_.find(b.get());
-    return it == map_.end() ? b : it->second;
-  }
-
- private:
-  std::unordered_map<const BufferObj*, Buffer> map_;
-};
-
 class CellPrivatiser : public Mutator {
  public:
   explicit CellPrivatiser(const Stmt& body) {
@@ -146,7 +133,7 @@ class CellPrivatiser : public Mutator {
       body.push_back(Stmt(alloc));
     }
     if (own.empty()) return s;
-    body.push_back(BufferReplacer(own)(s->body));
+    body.push_back(ReplaceBuffers(s->body, own));
     auto copy = CopyNode(s.get());
     copy->body = MakeSeq(body);
     return Stmt(copy);

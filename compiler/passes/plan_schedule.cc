@@ -17,19 +17,14 @@ using namespace ir;  // NOLINT
 
 namespace {
 
-// Bind, Alloc, View, or an assumption: no unit.
-bool IsDeclaration(const Stmt& s) {
-  return s.kind() == NodeKind::kBind || s.kind() == NodeKind::kAlloc ||
-         s.kind() == NodeKind::kView || (s.kind() == NodeKind::kCheck && s.as<CheckObj>()->assume);
-}
-
-std::set<const StorageObj*> Touched(const Stmt& s, bool writes) {
+// Of calls whatever they have the address of.
+std::set<const StorageObj*> Writes(const Stmt& s) {
   std::set<const StorageObj*> out;
   Walk(s, [&](const NodeObj* n) {
     if (n->kind == NodeKind::kTileOp) {
       const auto* op = static_cast<const TileOpObj*>(n);
       for (const Effect& e : DefOf(op).effects(op)) {
-        if (!writes || e.mode != ir::Mode::kRead) out.insert(e.region->buffer->storage.get());
+        if (e.mode != ir::Mode::kRead) out.insert(e.region->buffer->storage.get());
       }
       return true;
     }
@@ -40,8 +35,6 @@ std::set<const StorageObj*> Touched(const Stmt& s, bool writes) {
         if (const auto* addr = a.as<AddrObj>()) out.insert(addr->region->buffer->storage.get());
       }
     }
-    if (!writes && n->kind == NodeKind::kLoad)
-      out.insert(static_cast<const LoadObj*>(n)->buffer->storage.get());
     return true;
   });
   return out;
@@ -151,8 +144,7 @@ class Planner {
     if (buffers.empty()) return Decline(loop, "no copy of the loop is asynchronous");
     std::set<const StorageObj*> written;
     for (size_t i = 0; i < units.size(); ++i) {
-      std::set<const StorageObj*> mine = Touched(units[i], true);
-      for (const StorageObj* s : mine) {
+      for (const StorageObj* s : Writes(units[i])) {
         if (!producer[i] && piped.count(s)) {
           return Decline(loop, "`" + std::string(s->name) + "` is written by more than its copy");
         }
@@ -252,40 +244,6 @@ class Planner {
     auto out = CopyNode(loop.get());
     out->body = MakeSeq(units);
     return Stmt(out);
-  }
-
-  static Stmt WithLabel(const Stmt& s, const std::string& label) {
-    auto set = [&](auto* obj) {
-      auto copy = CopyNode(obj);
-      copy->label = label;
-      return Stmt(copy);
-    };
-    switch (s.kind()) {
-      case NodeKind::kTileOp:
-        return set(s.as<TileOpObj>());
-      case NodeKind::kParallel:
-        return set(s.as<ParallelObj>());
-      case NodeKind::kFor:
-        return set(s.as<ForObj>());
-      case NodeKind::kIf:
-        return set(s.as<IfObj>());
-      case NodeKind::kWhile:
-        return set(s.as<WhileObj>());
-      case NodeKind::kStore:
-        return set(s.as<StoreObj>());
-      case NodeKind::kCall:
-        return set(s.as<CallObj>());
-      case NodeKind::kAlloc:
-        return set(s.as<AllocObj>());
-      case NodeKind::kView:
-        return set(s.as<ViewObj>());
-      case NodeKind::kCheck:
-        return set(s.as<CheckObj>());
-      case NodeKind::kGroup:
-        return set(s.as<GroupObj>());
-      default:
-        return s;
-    }
   }
 
   const Kernel& kernel_;

@@ -23,18 +23,6 @@ using analysis::Unit;
 
 namespace {
 
-class Rebuffer : public Mutator {
- public:
-  explicit Rebuffer(const std::map<const BufferObj*, Buffer>& map) : map_(map) {}
-  Buffer MutateBuffer(const Buffer& b) override {
-    auto it = map_.find(b.get());
-    return it == map_.end() ? b : it->second;
-  }
-
- private:
-  const std::map<const BufferObj*, Buffer>& map_;
-};
-
 // A statement without a schedule of its own: loops are serial, asynchronous ops complete where they
 // stand, but for writes to `left_open`.
 class Complete : public Mutator {
@@ -226,7 +214,7 @@ class Emitter {
   // What was declared for one iteration, at one place of the program.
   struct Context {
     VarMap vars;
-    std::map<const BufferObj*, Buffer> buffers;
+    BufferMap buffers;
     std::set<const StmtObj*> declared;
     std::map<std::pair<const BufferObj*, bool>, Buffer> slots;
   };
@@ -425,7 +413,7 @@ class Emitter {
     if (loop != nullptr) Replay(u, c, out);
     Stmt body = Complete(left_open_)(Substitute(u.stmt, c->vars));
     Slots(body, c, out, u.stmt->span);
-    body = Rebuffer(c->buffers)(body);
+    body = ReplaceBuffers(body, c->buffers);
     out->push_back(body);
     auto it = awaited_.find(&u);
     if (it != awaited_.end())

@@ -43,17 +43,4 @@ bool Needs::Take(const Stmt& s) {
   return true;
 }
 
-bool IsDeclaration(const Stmt& s) {
-  switch (s.kind()) {
-    case NodeKind::kBind:
-    case NodeKind::kAlloc:
-    case NodeKind::kView:
-      return true;
-    case NodeKind::kCheck:
-      return s.as<CheckObj>()->assume;
-    default:
-      return false;
-  }
-}
-
 }  // namespace tilescale::schedule

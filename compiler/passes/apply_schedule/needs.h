@@ -18,7 +18,4 @@ class Needs {
   std::unordered_set<const ir::NodeObj*> symbols_;  // Vars, Buffers, Storages
 };
 
-// Bind, Alloc, View, or an assumption: does nothing by itself.
-bool IsDeclaration(const ir::Stmt& s);
-
 }  // namespace tilescale::schedule

@@ -10,22 +10,6 @@ namespace tilescale::sync {
 
 using namespace ir;  // NOLINT
 
-namespace {
-
-class InlineBinds : public Mutator {
- public:
-  explicit InlineBinds(const std::unordered_map<const VarObj*, Expr>& binds) : binds_(binds) {}
-  Expr MutateVar(const Var& v) override {
-    auto it = binds_.find(v.get());
-    return it == binds_.end() ? Expr(v) : it->second;
-  }
-
- private:
-  const std::unordered_map<const VarObj*, Expr>& binds_;
-};
-
-}  // namespace
-
 AccessReader::AccessReader(const Kernel& k) : kernel_(k), threads_(k->total_threads()) {}
 
 void AccessReader::DeclareAlloc(const AllocObj* s) {
@@ -42,7 +26,7 @@ void AccessReader::DeclareView(const ViewObj* s) {
 }
 
 Expr AccessReader::Inline(const Expr& e) {
-  return InlineBinds(binds_).MutateExpr(e);
+  return Substitute(e, binds_);
 }
 
 void AccessReader::DeclareBind(const BindObj* s) {

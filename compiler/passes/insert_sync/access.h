@@ -66,7 +66,7 @@ class AccessReader {
     int64_t offset, bytes;
   };
   std::unordered_map<const ir::StorageObj*, Placed> placed_;
-  std::unordered_map<const ir::VarObj*, ir::Expr> binds_;
+  ir::VarMap binds_;
   // Memory of a tensor on another rank, which may be this one: the tensor's storage.
   std::unordered_map<const ir::StorageObj*, const ir::StorageObj*> home_;
   struct SlotOf {

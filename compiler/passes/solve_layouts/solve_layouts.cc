@@ -75,15 +75,6 @@ class Writer : public Mutator {
   }
 
  private:
-  class Rename : public Mutator {
-   public:
-    Rename(const Buffer& from, const Buffer& to) : from_(from), to_(to) {}
-    Buffer MutateBuffer(const Buffer& b) override { return b.same_as(from_) ? to_ : b; }
-
-   private:
-    Buffer from_, to_;
-  };
-
   // alloc temporary; convert in; statement on the temporary; convert out.
   Stmt Converted(const StmtObj* key, Stmt s) {
     auto it = conversions_.find(key);
@@ -97,7 +88,7 @@ class Writer : public Mutator {
       before.push_back(Stmt(alloc));
       Buffer src = c.write ? c.to : c.from, dst = c.write ? c.from : c.to;
       (c.write ? after : before).push_back(MakeConversion(src, dst, s->span));
-      s = Rename(c.from, c.to)(s);
+      s = ReplaceBuffers(s, {{c.from.get(), c.to}});
     }
     before.push_back(s);
     before.insert(before.end(), after.begin(), after.end());
