@@ -4,6 +4,7 @@
 #include "runtime/jit/headers.h"
 #include "runtime/jit/nvrtc_library.h"
 #include "support/diagnostics.h"
+#include "support/knobs.h"
 #include "support/strings.h"
 
 #include <algorithm>
@@ -63,6 +64,15 @@ class Program {
   NvrtcApi::Program program_ = nullptr;
 };
 
+// NVRTC keeps what it compiled on disk, too ("Caching (CUDA 12.9+)" of its guide): who turns our
+// cache off wants no other one to answer.
+bool HasCache() {
+  int major = 0;
+  int minor = 0;
+  Check(Nvrtc().Version(&major, &minor), "nvrtcVersion");
+  return major > 12 || (major == 12 && minor >= 9);
+}
+
 // The number before `unit` in "…, 128 bytes smem, …"; -1 if there is none.
 int32_t NumberBefore(std::string_view line, std::string_view unit) {
   const size_t at = line.find(unit);
@@ -81,6 +91,7 @@ NvrtcResult NvrtcCompile(std::string_view name, std::string_view source, std::st
   Program program(std::string(source), file, Headers());
   std::vector<std::string> all = {"-arch=" + std::string(arch), "--std=c++17", "-default-device",
                                   "--ptxas-options=-v"};
+  if (!knobs::Cache() && HasCache()) all.emplace_back("-no-cache");
   all.insert(all.end(), options.begin(), options.end());
   const int status = program.Compile(all);
   NvrtcResult result;
