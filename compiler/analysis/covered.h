@@ -4,6 +4,7 @@
 // slots of a token, equal maps, enumeration; what nothing decides is a conflict.
 #pragma once
 
+#include "compiler/analysis/lanes.h"
 #include "compiler/ir/func.h"
 
 #include <memory>
@@ -14,13 +15,6 @@
 #include <vector>
 
 namespace tilescale::analysis {
-
-// The threads of one group, and how the thread variables count them.
-struct Threads {
-  int64_t first = 0, count = 0;
-  int64_t wide = 1, high = 1;  // threads of the block along x and y
-  const ir::VarObj* vars[3] = {};
-};
 
 // Where an access goes, as a function of the thread and of loops. Equal places are one object, so
 // what is found out about them is found once.
@@ -38,7 +32,12 @@ class Place {
   int64_t bytes = 0;  // of the whole storage, one version or all; 0: global memory
   Threads threads;
   std::vector<Loop> loops;
+  // The access happens where all of these hold: conditions on threads and `loops`.
+  std::vector<ir::Expr> guards;
   bool bounded = true;  // every variable is a thread, a loop or the same for all threads
+  // The index is row · stride + column with 0 <= column < stride, for a size that the caller gives:
+  // places are equal where rows and columns are.
+  const ir::VarObj* stride = nullptr;
   static constexpr int64_t kUnknown = -1;
 
   // Which thread touches each granule of the storage: -1 nobody, -2 several. Null: not enumerable.

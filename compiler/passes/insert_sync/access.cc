@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/passes/insert_sync/access.h"
 
+#include "compiler/arith/analyzer.h"
 #include "compiler/ir/text.h"
 #include "compiler/isa/instr.h"
 
@@ -10,7 +11,22 @@ namespace tilescale::sync {
 
 using namespace ir;  // NOLINT
 
-AccessReader::AccessReader(const Kernel& k) : kernel_(k), threads_(k->total_threads()) {}
+AccessReader::AccessReader(const Kernel& k) : kernel_(k), threads_(k->total_threads()) {
+  Walk(k->body, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kBind) declared_.insert(static_cast<const BindObj*>(n)->var.get());
+    if (n->kind == NodeKind::kCall) {
+      for (const Expr& r : static_cast<const CallObj*>(n)->results) {
+        if (const auto* v = r.as<VarObj>()) declared_.insert(v);
+      }
+    }
+    return true;
+  });
+}
+
+void AccessReader::EnterBranch(const Expr& cond, bool holds) {
+  Expr now = Inline(cond);
+  conditions_.push_back(holds ? now : Not(now));
+}
 
 void AccessReader::DeclareAlloc(const AllocObj* s) {
   if (!s->buffer.defined() || s->buffer->space() != Space::kShared) return;
@@ -43,10 +59,79 @@ void AccessReader::DeclareBind(const BindObj* s) {
   if (pure) binds_[s->var.get()] = Inline(s->value);
 }
 
+// Of a condition the parts that threads and the place's loops decide.
+void AccessReader::AddGuards(const Expr& cond, analysis::Place* place) const {
+  const auto* op = cond.as<OpObj>();
+  if (op != nullptr && op->op() == OpCode::kAnd) {
+    AddGuards(op->args[0], place);
+    return AddGuards(op->args[1], place);
+  }
+  bool decided = true;
+  Walk(cond, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kLoad || n->kind == NodeKind::kSlot) decided = false;
+    if (n->kind != NodeKind::kVar) return decided;
+    const auto* v = static_cast<const VarObj*>(n);
+    bool known = false;
+    for (int i = 0; i < 3; ++i) known = known || v == kernel_->thread_vars[i].get();
+    for (const analysis::Place::Loop& l : place->loops) known = known || v == l.var;
+    decided = decided && known;
+    return decided;
+  });
+  if (decided) place->guards.push_back(cond);
+}
+
+// Is the index row · stride + column, and do conditions say 0 <= column < stride? A vector's
+// elements have equal guards, so that of the first speaks for all.
+bool AccessReader::IsRowOf(const VarObj* stride, const Expr& index, const Expr& guard,
+                           const Place& place) const {
+  arith::Analyzer analyzer;
+  constexpr int64_t kAny = arith::Interval::kMax;
+  for (int i = 0; i < 3; ++i) {
+    analyzer.Bind(kernel_->thread_vars[i], {0, threads_});
+    analyzer.Bind(kernel_->block_vars[i], {0, kAny});
+  }
+  for (const Place::Loop& l : place.loops)
+    analyzer.Bind(ffi::GetRef<Var>(l.var), {l.begin, l.begin + l.extent - 1});
+  arith::LinearForm column = analyzer.Linear(index);
+  bool linear = true;
+  std::erase_if(column.terms, [&](const auto& term) {
+    int64_t uses = 0;
+    bool product = true;
+    Walk(term.first, [&](const NodeObj* n) {
+      uses += n == stride ? 1 : 0;
+      product = product &&
+                (n->kind != NodeKind::kOp || static_cast<const OpObj*>(n)->op() == OpCode::kMul);
+      return true;
+    });
+    linear = linear && (uses == 0 || (uses == 1 && product));
+    return uses > 0;
+  });
+  Expr at = analyzer.FromLinear(column, index.dtype());
+  if (!linear || analyzer.Bounds(at).lo < 0) return false;
+  bool below = false;
+  auto look = [&](const Expr& cond) {
+    Walk(cond, [&](const NodeObj* n) {
+      const auto* op = n->kind == NodeKind::kOp ? static_cast<const OpObj*>(n) : nullptr;
+      if (op == nullptr) return false;
+      if (op->op() == OpCode::kLt && op->args[1].get() == stride &&
+          SameType(op->args[0].dtype(), at.dtype())) {
+        arith::LinearForm rest = analyzer.Linear(Sub(op->args[0], at));
+        below = below || (rest.terms.empty() && rest.constant == 0);
+      }
+      return op->op() == OpCode::kAnd;
+    });
+  };
+  if (guard.defined()) look(guard);
+  for (const Expr& cond : conditions_) look(cond);
+  return below;
+}
+
 // What is the same in every comparison: blocks, and slots, which are compared by their counters.
 std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& index,
-                                                   int64_t count, const Access& a, bool there) {
+                                                   int64_t count, const Expr& guard,
+                                                   const Access& a, bool there) {
   auto place = std::make_shared<Place>();
+  const VarObj* size = nullptr;  // the one size of the caller that the index names
   // Loops by their extents in order of appearance, so that equal nests have equal keys.
   std::string loops;
   VarMap canonical;
@@ -60,10 +145,12 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
     }
     auto it = loops_.find(v);
     if (it == loops_.end()) {
-      if (!slots_.count(v)) {
-        place->bounded = false;
-      } else {
+      if (slots_.count(v)) {
         canonical[v] = MakeVar("slot");
+      } else if (!a.shared && !declared_.count(v) && (size == nullptr || size == v)) {
+        size = v;
+      } else {
+        place->bounded = false;
       }
       return true;
     }
@@ -80,8 +167,20 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
     }
     return true;
   });
+  for (const Expr& cond : conditions_) AddGuards(cond, place.get());
+  if (guard.defined()) AddGuards(guard, place.get());
+  if (size != nullptr) {
+    if (place->bounded && IsRowOf(size, index, guard, *place)) {
+      place->stride = size;
+    } else {
+      place->bounded = false;
+    }
+  }
+  std::string guards;
+  for (const Expr& g : place->guards) guards += " if " + Print(Substitute(g, canonical));
   std::string key = std::string(b->storage->name) + ":" + std::to_string(a.base) + ":" +
-                    Print(Substitute(index, canonical)) + loops + " x" +
+                    Print(Substitute(index, canonical)) + loops + guards +
+                    (place->stride != nullptr ? " in rows" : "") + " x" +
                     std::to_string(count * b->dtype.bits) + " by " + std::to_string(first_thread_) +
                     "+" + std::to_string(threads_) + (there ? " there" : "");
   auto [it, fresh] = places_.emplace(key, place);
@@ -100,7 +199,7 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
 }
 
 void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool write, bool atomic,
-                       bool async, const Span& span, Reading* out) {
+                       bool async, const Expr& guard, const Span& span, Reading* out) {
   Space space = b->space();
   if (space != Space::kShared && space != Space::kGlobal) return;
   Found found;
@@ -124,16 +223,19 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
     }
     return true;
   });
-  found.access.place = PlaceOf(b, full, count, a, home != home_.end());
+  Expr when = guard.defined() ? Inline(guard) : guard;
+  found.access.place = PlaceOf(b, full, count, when, a, home != home_.end());
   out->found.push_back(std::move(found));
 }
 
-void AccessReader::ReadExpr(const Expr& e, const Span& span, Reading* out) {
+void AccessReader::ReadExpr(const Expr& e, const Expr& guard, const Span& span, Reading* out) {
   Walk(e, [&](const NodeObj* n) {
     if (n->kind == NodeKind::kLoad) {
       const auto* load = static_cast<const LoadObj*>(n);
-      if (!load->index.empty())
-        Add(load->buffer, load->index[0], load->dtype.lanes, false, false, false, span, out);
+      if (!load->index.empty()) {
+        Add(load->buffer, load->index[0], load->dtype.lanes, false, false, false,
+            And(guard, load->guard), span, out);
+      }
     }
     return true;
   });
@@ -159,18 +261,46 @@ std::vector<Access> AccessReader::Read(const Stmt& s) {
   return out;
 }
 
-void AccessReader::Collect(const Stmt& s, Reading* reading) {
-  Reading& out = *reading;
+void AccessReader::AddCall(const CallObj* call, Reading* out) {
+  for (const Expr& a : call->args) ReadExpr(a, call->guard, call->span, out);
+  for (const Effect& effect : isa::EffectsOf(call)) {
+    const Region& r = effect.region;
+    int64_t count = r->extent.empty() ? 1 : AsInt(r->extent[0]).value_or(Place::kUnknown);
+    size_t before = out->found.size();
+    Add(r->buffer, r->begin[0], count, effect.mode != ir::Mode::kRead,
+        effect.mode == ir::Mode::kAtomic, effect.done == Done::kCpAsync, call->guard, call->span,
+        out);
+    if (out->found.size() == before) continue;
+    Access& a = out->found.back().access;
+    a.one = effect.by == By::kOne;
+    a.release = a.one && effect.order == Order::kRelease;
+    a.acquire = a.one && effect.order == Order::kAcquire;
+  }
+}
+
+void AccessReader::Collect(const Stmt& s, Reading* out) {
+  if (!s.defined()) return;
   Walk(s, [&](const NodeObj* n) {
     switch (n->kind) {
       case NodeKind::kFor:
         EnterLoop(static_cast<const ForObj*>(n));
         return true;
+      case NodeKind::kIf: {
+        const auto* branch = static_cast<const IfObj*>(n);
+        ReadExpr(branch->cond, Expr(), branch->span, out);
+        EnterBranch(branch->cond, true);
+        Collect(branch->then_case, out);
+        LeaveBranch();
+        EnterBranch(branch->cond, false);
+        Collect(branch->else_case, out);
+        LeaveBranch();
+        return false;
+      }
       case NodeKind::kBind:
-        ReadExpr(static_cast<const BindObj*>(n)->value, s->span, &out);
+        ReadExpr(static_cast<const BindObj*>(n)->value, Expr(), s->span, out);
         DeclareBind(static_cast<const BindObj*>(n));
         if (static_cast<const BindObj*>(n)->value.kind() == NodeKind::kSlot)
-          out.slots.push_back(static_cast<const BindObj*>(n));
+          out->slots.push_back(static_cast<const BindObj*>(n));
         return false;
       case NodeKind::kAlloc:
         DeclareAlloc(static_cast<const AllocObj*>(n));
@@ -180,37 +310,21 @@ void AccessReader::Collect(const Stmt& s, Reading* reading) {
         return false;
       case NodeKind::kStore: {
         const auto* store = static_cast<const StoreObj*>(n);
-        ReadExpr(store->value, store->span, &out);
-        ReadExpr(store->guard, store->span, &out);
+        ReadExpr(store->value, store->guard, store->span, out);
+        if (store->guard.defined()) ReadExpr(store->guard, Expr(), store->span, out);
         if (!store->index.empty()) {
-          ReadExpr(store->index[0], store->span, &out);
+          ReadExpr(store->index[0], store->guard, store->span, out);
           Add(store->buffer, store->index[0], store->value.dtype().lanes, true, false, false,
-              store->span, &out);
+              store->guard, store->span, out);
         }
         return false;
       }
-      case NodeKind::kCall: {
-        const auto* call = static_cast<const CallObj*>(n);
-        for (const Expr& a : call->args) ReadExpr(a, call->span, &out);
-        for (const Effect& effect : isa::EffectsOf(call)) {
-          const Region& r = effect.region;
-          int64_t count = r->extent.empty() ? 1 : AsInt(r->extent[0]).value_or(Place::kUnknown);
-          size_t before = out.found.size();
-          Add(r->buffer, r->begin[0], count, effect.mode != ir::Mode::kRead,
-              effect.mode == ir::Mode::kAtomic, effect.done == Done::kCpAsync, call->span, &out);
-          if (out.found.size() == before) continue;
-          Access& a = out.found.back().access;
-          a.one = effect.by == By::kOne;
-          a.release = a.one && effect.order == Order::kRelease;
-          a.acquire = a.one && effect.order == Order::kAcquire;
-        }
+      case NodeKind::kCall:
+        AddCall(static_cast<const CallObj*>(n), out);
         return false;
-      }
       case NodeKind::kLoad: {
-        const auto* load = static_cast<const LoadObj*>(n);
-        if (!load->index.empty())
-          Add(load->buffer, load->index[0], load->dtype.lanes, false, false, false, s->span, &out);
-        return true;
+        ReadExpr(ffi::GetRef<Expr>(static_cast<const ExprObj*>(n)), Expr(), s->span, out);
+        return false;
       }
       default:
         return true;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace tilescale::sync {
@@ -29,6 +30,9 @@ class AccessReader {
   void DeclareBind(const ir::BindObj* s);
   void DeclareView(const ir::ViewObj* s);
   void EnterLoop(const ir::ForObj* s) { loops_[s->var.get()] = s; }
+  // What is read next happens only where `cond` holds (does not hold).
+  void EnterBranch(const ir::Expr& cond, bool holds);
+  void LeaveBranch() { conditions_.pop_back(); }
   // The threads that run what is read next.
   void SetThreads(int64_t first, int64_t count) {
     first_thread_ = first;
@@ -53,11 +57,15 @@ class AccessReader {
     std::vector<const ir::BindObj*> slots;  // binds of slots in the statement
   };
   void Collect(const ir::Stmt& s, Reading* out);
-  void ReadExpr(const ir::Expr& e, const ir::Span& span, Reading* out);
+  void ReadExpr(const ir::Expr& e, const ir::Expr& guard, const ir::Span& span, Reading* out);
   void Add(const ir::Buffer& b, const ir::Expr& index, int64_t count, bool write, bool atomic,
-           bool async, const ir::Span& span, Reading* out);
+           bool async, const ir::Expr& guard, const ir::Span& span, Reading* out);
+  void AddCall(const ir::CallObj* call, Reading* out);
   std::shared_ptr<const Place> PlaceOf(const ir::Buffer& b, const ir::Expr& index, int64_t count,
-                                       const Access& a, bool there);
+                                       const ir::Expr& guard, const Access& a, bool there);
+  void AddGuards(const ir::Expr& cond, analysis::Place* place) const;
+  bool IsRowOf(const ir::VarObj* stride, const ir::Expr& index, const ir::Expr& guard,
+               const analysis::Place& place) const;
   ir::Expr Inline(const ir::Expr& e);
 
   const ir::Kernel& kernel_;
@@ -67,6 +75,8 @@ class AccessReader {
   };
   std::unordered_map<const ir::StorageObj*, Placed> placed_;
   ir::VarMap binds_;
+  std::unordered_set<const ir::VarObj*> declared_;  // by statements of the kernel
+  std::vector<ir::Expr> conditions_;                // of the branches around
   // Memory of a tensor on another rank, which may be this one: the tensor's storage.
   std::unordered_map<const ir::StorageObj*, const ir::StorageObj*> home_;
   struct SlotOf {

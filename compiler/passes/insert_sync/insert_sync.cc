@@ -289,10 +289,14 @@ class Walker {
     if (!cond.defined())
       cond = MakeBind(MakeVar("cond", branch->cond.dtype()), branch->cond, s->span);
     Unit(cond);
+    reader_.EnterBranch(branch->cond, true);
     Visit(branch->then_case);
+    reader_.LeaveBranch();
     std::vector<Access> then_state = pending_;
     pending_ = before;
+    reader_.EnterBranch(branch->cond, false);
     Visit(branch->else_case);
+    reader_.LeaveBranch();
     pending_.insert(pending_.end(), then_state.begin(), then_state.end());
     if (!Uniform(branch->cond)) --divergent_depth_;
   }
