@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // PlaceMemory (passes.h): the byte address of every shared buffer and mbarrier. Buffers whose lives
-// do not overlap share bytes; what is used inside a loop, branch or group that its declaration is
-// outside of lives for the whole of it. First fit over decreasing sizes: deterministic.
+// do not overlap share bytes, unless they are small; what is used inside a loop, branch or group
+// that its declaration is outside of lives for the whole of it. First fit over decreasing sizes:
+// deterministic.
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/passes.h"
 
 #include <algorithm>
+#include <limits>
 #include <unordered_map>
 
 namespace tilescale {
@@ -190,6 +192,29 @@ int64_t Place(std::vector<Life>* lives, bool reuse) {
   return total;
 }
 
+// Reusing the bytes of another buffer costs a barrier. Buffers that are small, as workspaces are,
+// keep their own as long as all of them together are few bytes and the block's limit allows it.
+constexpr int64_t kSmall = 512, kSmallInAll = 2048;
+
+int64_t PlaceSmallApart(std::vector<Life>* lives, bool reuse, int64_t limit) {
+  std::vector<Life> apart = *lives;
+  int64_t small = 0;
+  for (Life& l : apart) {
+    if (l.bytes > kSmall) continue;
+    small += (l.bytes + l.align - 1) / l.align * l.align;
+    l.first = 0;
+    l.last = std::numeric_limits<int>::max();
+  }
+  if (small <= kSmallInAll) {
+    int64_t total = Place(&apart, reuse);
+    if (total <= limit) {
+      *lives = std::move(apart);
+      return total;
+    }
+  }
+  return Place(lives, reuse);
+}
+
 class WriteOffsets : public Mutator {
  public:
   explicit WriteOffsets(const std::vector<Life>& lives) {
@@ -216,7 +241,8 @@ namespace passes {
 Func PlaceMemory(Func f, PassContext& ctx) {
   return MapKernels(f, [&](const Kernel& k) {
     std::vector<Life> lives = Lives(k->body).all;
-    int64_t total = Place(&lives, !f->options->disable_shared_reuse);
+    int64_t total = PlaceSmallApart(&lives, !f->options->disable_shared_reuse,
+                                    ctx.target.arch->shared_per_block);
     for (const Life& l : lives) {
       ctx.Record("place-memory", k->span, "shared " + l.name(),
                  std::to_string(l.bytes) + " bytes at " + std::to_string(l.offset));

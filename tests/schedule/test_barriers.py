@@ -45,6 +45,23 @@ ROWS = """
         C[by * 16 + i, j] = T.exp(x[i, j] - top[i])
 """
 
+RAGGED = """
+    x = T.alloc_fragment((4, 130), "float32")
+    T.copy(A[by * 4, 0:130], x)
+    for i, j in T.Parallel(4, 130):
+        if j < 129:
+            {place} = x[i, j]
+"""
+EXCHANGE = """
+    s = T.alloc_shared((256,), "float32")
+    for i in T.Parallel(256):
+        if i < {writers}:
+            s[i] = A[by, i]
+    for i in T.Parallel(256):
+        if {readers}:
+            C[by, i] = s[255 - i]
+"""
+
 # Program, barriers of the block in all, and in its loop.
 CASES = {
     "gemm, 3 stages": (GEMM.format(stages=3), 1, 1),
@@ -54,6 +71,10 @@ CASES = {
     "transposed by shared memory": (STAGED, 1, 0),
     "every thread reads what it wrote": (OWN, 0, 0),
     "rows in a warp": (ROWS, 0, 0),
+    "the guard keeps ragged rows apart": (RAGGED.format(place="C[by * 4 + i, j]"), 0, 0),
+    "readers of what others wrote": (EXCHANGE.format(writers=256, readers="i < 256"), 1, 0),
+    "readers of what nobody wrote": (EXCHANGE.format(writers=64, readers="i < 192"), 0, 0),
+    "one reader of what another wrote": (EXCHANGE.format(writers=65, readers="i < 192"), 1, 0),
 }
 
 
@@ -72,3 +93,36 @@ def test_count(name):
     loop = re.search(r"for \(int ko = 0.*?\n  }\n", text, re.DOTALL)
     assert text.count("ts::cta_sync()") == total, text
     assert (loop.group(0).count("ts::cta_sync()") if loop else 0) == looped, text
+
+
+# What examples need where rows are ragged, or their length is known at the launch only.
+EXAMPLES = {"softmax": 0, "layer_norm": 0, "rms_norm": 0, "gemm_dynamic": 2}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_ragged_copies_need_none(name):
+    import programs
+    from tilescale._ffi import function
+
+    counts = [str(function("ir.print")(x.lowered(), False)).count("bar.cta()") for x in programs.launches(name)]
+    assert max(counts) == EXAMPLES[name]
+
+
+def test_two_reductions_have_memory_of_their_own():
+    """One barrier each, none between them."""
+    import programs
+
+    with programs.recorded() as calls:
+        programs.load("softmax").run(3, 700, block_M=1)
+    assert calls[0].kernel.get_kernel_source().count("ts::cta_sync()") == 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_without_them_nothing_races(seed, monkeypatch):
+    import programs
+
+    monkeypatch.setenv("TILESCALE_SIM_SEED", str(seed))
+    softmax, dynamic = programs.load("softmax"), programs.load("gemm_dynamic")
+    assert softmax.run(3, 700, block_M=1) < 1e-5
+    assert softmax.run(6, 257) < 1e-5
+    assert dynamic.run(dynamic.matmul_dynamic(), 70, 99, 40) < 1e-2
