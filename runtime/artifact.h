@@ -67,10 +67,12 @@ struct HostCheck {
   bool operator==(const HostCheck&) const = default;
 };
 
-/// Memory of one launch, in global memory, 256-byte aligned. Not initialised (poisoned on sim).
+/// Memory of one launch, in global memory, 256-byte aligned. Zeros, or not initialised (poisoned on
+/// sim).
 struct Workspace {
   std::string name;
   HostExpr bytes;
+  bool zeroed = false;
 
   bool operator==(const Workspace&) const = default;
 };

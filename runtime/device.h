@@ -152,6 +152,7 @@ class Device {
   virtual void UnmapShared(void* at, size_t bytes);
   /// Throws if this device cannot load and store `other`'s memory.
   virtual void RequirePeerAccess(const Device& other);
+  /// Of memory that no work queued on another stream uses.
   virtual void Zero(void* at, size_t bytes, Stream stream);
 
   /// Enqueues. A device whose tensors are host memory returns when the results are there, except
@@ -173,6 +174,10 @@ class Device {
   /// Both events must have completed.
   virtual double ElapsedMilliseconds(Event start, Event stop) = 0;
 };
+
+/// ValueError: a cooperative launch needs all its blocks at a time, and the device holds fewer.
+[[noreturn]] void ThrowGridTooLarge(const LaunchRequest& request, const DeviceProperties& device,
+                                    int64_t resident);
 
 /// Makes the Device `index` (GPU or rank) of one target kind; `arch` is "" for the device's own.
 using DeviceFactory = std::function<std::shared_ptr<Device>(std::string_view arch, int index)>;

@@ -69,6 +69,16 @@ void Device::UnmapShared(void*, size_t) {
 void Device::RequirePeerAccess(const Device&) {
   ThrowNotShared(*this);
 }
+void ThrowGridTooLarge(const LaunchRequest& request, const DeviceProperties& device,
+                       int64_t resident) {
+  const int64_t blocks = int64_t{request.grid.x} * request.grid.y * request.grid.z;
+  throw Diag({}, "ValueError") << request.name << " meets in T.sync_grid, so that all its "
+                               << blocks << " blocks must run at a time; " << device.name
+                               << " holds " << resident << " of them"
+                               << Help("launch at most " + std::to_string(resident) +
+                                       " blocks, each for several tiles");
+}
+
 void Device::Zero(void*, size_t, Stream) {
   ThrowNotShared(*this);
 }

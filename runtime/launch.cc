@@ -42,7 +42,10 @@ class Workspaces {
   Workspaces(const Workspaces&) = delete;
   Workspaces& operator=(const Workspaces&) = delete;
 
-  void Add(size_t bytes) { addresses_[count_++] = device_.Allocate(bytes, stream_); }
+  void Add(size_t bytes, bool zeroed) {
+    void* at = addresses_[count_++] = device_.Allocate(bytes, stream_);
+    if (zeroed) device_.Zero(at, bytes, stream_);
+  }
   void* const* addresses() const { return addresses_; }
 
  private:
@@ -264,7 +267,7 @@ void Executable::Launch(DeviceState& state, const LoadedVariant& loaded, const C
   Workspaces workspaces(*state.device, stream);
   for (const Workspace& workspace : loaded.variant.workspaces) {
     const int64_t bytes = EvaluateOrThrow(workspace.bytes, frame, "workspace");
-    workspaces.Add(static_cast<size_t>(std::max<int64_t>(bytes, 0)));
+    workspaces.Add(static_cast<size_t>(std::max<int64_t>(bytes, 0)), workspace.zeroed);
   }
   for (size_t i = 0; i < loaded.functions.size(); ++i) {
     LaunchKernel(state, loaded, i, frame, workspaces.addresses(), stream);

@@ -116,9 +116,15 @@ class SimDevice : public runtime::Device {
     if (Machine::Get().Owns(target)) Machine::Get().MarkInitialized(target, bytes);
   }
 
+  void Zero(void* at, size_t bytes, runtime::Stream) override {
+    std::memset(at, 0, bytes);
+    if (Machine::Get().Owns(at)) Machine::Get().MarkInitialized(at, bytes);
+  }
+
   void Launch(const runtime::LaunchRequest& request) override {
     Machine& m = Machine::Get();
     m.Reconfigure(WithKnobs(m.config()));
+    if (request.cooperative) RequireResident(request);
     const auto* f = static_cast<const SimFunction*>(request.function);
     LaunchInfo l;
     l.rank = rank_;
@@ -171,6 +177,17 @@ class SimDevice : public runtime::Device {
   }
 
  private:
+  void RequireResident(const runtime::LaunchRequest& request) const {
+    const runtime::Dim3& grid = request.grid;
+    const runtime::Dim3& block = request.block;
+    const u32 held = Machine::Get().config().slots;
+    const u32 slots =
+        held ? held : SlotsOf(arch_, block.x * block.y * block.z, request.dynamic_shared_bytes);
+    if (u64{grid.x} * grid.y * grid.z > slots) {
+      runtime::ThrowGridTooLarge(request, properties_, slots);
+    }
+  }
+
   // Pointer arguments to where the machine can see them.
   void PlaceBuffers(const runtime::LaunchRequest& request, LaunchInfo* l) {
     Machine& m = Machine::Get();

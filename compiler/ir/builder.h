@@ -203,6 +203,7 @@ class BuilderObj : public ffi::Object {
   void AddPrint(const ffi::Any& value, const std::string& message, int64_t thread);
   void PrintBuffer(const Buffer& buffer, const std::string& message, int64_t thread);
   void PrintValue(const ffi::Any& value, const std::string& message);
+  Var SyncGrid();
 
   std::vector<Frame> frames_;
   std::vector<Label> labels_;
@@ -220,6 +221,7 @@ class BuilderObj : public ffi::Object {
   ffi::ObjectPtr<FuncObj> func_;
   ffi::ObjectPtr<OptionsObj> options_;
   ffi::ObjectPtr<KernelObj> kernel_;
+  Buffer grid_barrier_;  // of this kernel's T.sync_grid
   int num_kernels_ = 0;
 };
 class Builder : public ffi::ObjectRef {

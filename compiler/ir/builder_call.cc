@@ -429,6 +429,19 @@ Var BuilderObj::EmitCall(std::string_view instr, std::vector<Expr> args, DataTyp
   return var;
 }
 
+// The blocks meet in a word that belongs to the launch and starts as zero.
+Var BuilderObj::SyncGrid() {
+  if (!grid_barrier_.defined()) {
+    kernel_->cooperative = true;
+    grid_barrier_ = AddAlloc("global", UInt(32), {int64_t{1}}, {});
+    SetName(grid_barrier_, "grid_barrier");
+    allocs_.at(grid_barrier_.get())->init = MakeConst(0, UInt(32));
+  }
+  EmitCall("bar.cta", {});
+  EmitCall("grid.sync", {ToAddress(grid_barrier_)});
+  return EmitCall("bar.cta", {});
+}
+
 Var BuilderObj::AddCall(const std::string& name, const Values& args, const ffi::Any& result) {
   NeedKernel("T." + name);
   for (const SimpleRow& row : kSimple) {
@@ -466,8 +479,7 @@ Var BuilderObj::AddCall(const std::string& name, const Values& args, const ffi::
   if (name == "set_max_nreg") return SetMaxNreg(this, args);
   if (name == "call_extern") return CallExtern(this, args);
   if (name == "sync_grid") {
-    kernel_->cooperative = true;
-    return EmitCall("grid.sync", {});
+    return SyncGrid();
   }
   if (name == "thread_return" || name == "loop_break") {
     AddJump(name == "thread_return" ? "return" : "break");

@@ -17,6 +17,20 @@ Instr Barrier(const char* name, const char* function, SyncKind kind) {
   return r;
 }
 
+// T.sync_grid() puts a block barrier on either side; the blocks meet by one thread each.
+Instr Grid() {
+  Instr r;
+  r.name = "grid.sync";
+  r.header = "sync/grid.cuh";
+  r.function = "ts::grid_sync";
+  r.effects = {{0, ir::Mode::kAtomic}};
+  r.issue = Issue::kGroup;
+  r.order = ir::Order::kAcqRel;
+  r.scope = ir::MemScope::kGpu;
+  r.convergent = true;
+  return r;
+}
+
 const Registration kRows({
     Barrier("bar.cta", "ts::cta_sync", SyncKind::kCtaBarrier),
     Barrier("bar.cta_count", "ts::cta_sync_count", SyncKind::kCtaBarrier),
@@ -25,6 +39,7 @@ const Registration kRows({
     Barrier("bar.sync", "ts::bar_sync", SyncKind::kNamedBarrier),
     Barrier("bar.arrive", "ts::bar_arrive", SyncKind::kBarrierArrive),
     Barrier("warp.sync", "ts::warp_sync", SyncKind::kWarpBarrier),
+    Grid(),
 });
 
 }  // namespace

@@ -107,7 +107,7 @@ class HostPlanner {
       for (const Expr& e : alloc->buffer->shape) count = count * Host(e);
       HostExpr bytes =
           FloorDiv(count * HostExpr(alloc->buffer->dtype.bits) + HostExpr(7), HostExpr(8));
-      v.workspaces.push_back({std::string(alloc->buffer->name), bytes});
+      v.workspaces.push_back({std::string(alloc->buffer->name), bytes, alloc->init.defined()});
     }
     const runtime::HostNames names = out_->Names();
     MapKernels(func_, [&](const Kernel& k) {

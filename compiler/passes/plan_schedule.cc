@@ -5,6 +5,7 @@
 // recorded.
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
+#include "compiler/isa/instr.h"
 #include "compiler/ops/tile_op.h"
 #include "compiler/passes/passes.h"
 
@@ -56,10 +57,17 @@ std::set<const StorageObj*> Reads(const Stmt& s) {
   return out;
 }
 
-// Publishes what was done before it, or comes before what follows: nothing moves across it.
+// Publishes what was done before it to other blocks or ranks, or comes before what follows: nothing
+// moves across it.
 bool OrdersOthers(const Stmt& s) {
   bool found = false;
   Walk(s, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kCall) {
+      for (const Effect& e : isa::EffectsOf(static_cast<const CallObj*>(n))) {
+        found = found || (e.scope >= MemScope::kGpu && e.order != Order::kWeak &&
+                          e.order != Order::kRelaxed);
+      }
+    }
     if (n->kind != NodeKind::kTileOp) return !found;
     const auto* op = static_cast<const TileOpObj*>(n);
     for (const Effect& e : DefOf(op).effects(op)) {

@@ -150,6 +150,14 @@ void CudaDevice::Launch(const LaunchRequest& request) {
         stream, attributes, count};
     result = driver_.LaunchKernelEx(&config, function, request.args, nullptr);
   }
+  if (result == kCooperativeLaunchTooLarge) {
+    int per_sm = 0;
+    Check(driver_.OccupancyMaxActiveBlocksPerMultiprocessor(
+              &per_sm, function, static_cast<int>(block.x * block.y * block.z),
+              request.dynamic_shared_bytes),
+          "cuOccupancyMaxActiveBlocksPerMultiprocessor");
+    ThrowGridTooLarge(request, properties_, int64_t{per_sm} * properties_.num_sms);
+  }
   if (result != kSuccess) [[unlikely]] {
     ThrowCudaError(clustered || request.cooperative ? "cuLaunchKernelEx" : "cuLaunchKernel", result,
                    request.name);

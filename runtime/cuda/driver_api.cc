@@ -44,6 +44,8 @@ std::string ResolveAll(void* library, DriverApi* api) {
       {"cuFuncSetAttribute", slot(&api->FuncSetAttribute)},
       {"cuLaunchKernel", slot(&api->LaunchKernel)},
       {"cuLaunchKernelEx", slot(&api->LaunchKernelEx)},
+      {"cuOccupancyMaxActiveBlocksPerMultiprocessor",
+       slot(&api->OccupancyMaxActiveBlocksPerMultiprocessor)},
       {"cuMemAllocAsync", slot(&api->MemAllocAsync)},
       {"cuMemFreeAsync", slot(&api->MemFreeAsync)},
       {"cuMemcpyAsync", slot(&api->MemcpyAsync)},

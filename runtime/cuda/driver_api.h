@@ -12,6 +12,7 @@ namespace tilescale::runtime::cuda {
 
 using Result = int;
 constexpr Result kSuccess = 0;
+constexpr Result kCooperativeLaunchTooLarge = 720;
 
 using DeviceOrdinal = int;
 using Context = struct ContextHandle*;
@@ -113,6 +114,8 @@ struct DriverApi {
                          unsigned shared_bytes, StreamRef stream, void** params, void** extra);
   Result (*LaunchKernelEx)(const LaunchConfig* config, FunctionRef function, void** params,
                            void** extra);
+  Result (*OccupancyMaxActiveBlocksPerMultiprocessor)(int* blocks, FunctionRef function,
+                                                      int threads, size_t shared_bytes);
   Result (*MemAllocAsync)(DevicePointer* address, size_t bytes, StreamRef stream);
   Result (*MemFreeAsync)(DevicePointer address, StreamRef stream);
   Result (*MemcpyAsync)(DevicePointer target, DevicePointer source, size_t bytes, StreamRef stream);

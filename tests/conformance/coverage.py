@@ -27,6 +27,7 @@ ELSEWHERE = {
     "quiet": "needs ranks: the two-rank example",
     "copy_run": "moves between ranks: tests/distributed",
     "barrier_blocks": "needs ranks: tests/distributed",
+    "grid_sync": "needs a cooperative launch: tests/numerics/test_grid.py",
     **{
         f"wait_{relation}": "waits for another rank: tests/distributed"
         for relation in ("eq", "ne", "ge", "le", "gt", "lt")

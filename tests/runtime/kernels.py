@@ -98,7 +98,7 @@ def two_step(target: tuple, shared: int = 512) -> Artifact:
                     Kernel("halve", [(DATA, 0), (WORKSPACE, 0), count], grid=grid),
                     Kernel("reverse", [(WORKSPACE, 0), (DATA, 1), count], grid=grid, shared=shared),
                 ],
-                workspaces=[("partial", m * 4)],
+                workspaces=[("partial", m * 4, False)],
             )
         ],
         symbols=[("m", dim(0, 0))],

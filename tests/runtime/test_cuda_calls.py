@@ -87,6 +87,13 @@ def test_clusters_and_cooperation(run):
     assert lines[1] == "attribute 14 = 1"
 
 
+def test_a_cooperative_grid_that_does_not_fit(run):
+    assert run("call(0x1000, 8, cooperative=True)", STUB_LAUNCH="720")[-2:] == [
+        "ValueError: k meets in T.sync_grid, so that all its 16 blocks must run at a time; stub holds 2 of them",
+        "help: launch at most 2 blocks, each for several tiles",
+    ]
+
+
 def test_text_is_compiled_for_the_gpu_that_is_there(run):
     body = """
 executable = function("executable")(artifact().to_bytes(), None)

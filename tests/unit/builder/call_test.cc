@@ -39,7 +39,9 @@ TEST(Calls, Synchronisation) {
     call bulk.wait_read(0)
     call setmaxnreg.inc(240)
     call bar.cta()
-    call grid.sync()
+    call bar.cta()
+    call grid.sync(%grid_barrier.data)
+    call bar.cta()
 )");
 }
 

@@ -26,7 +26,7 @@ Artifact Full() {
   artifact.symbols.push_back({"s", HostExpr::Stride(0, 0)});
   artifact.checks = {
       {Equal(FloorMod(HostExpr::Symbol(0), 4), 0), "RuntimeError", "Assume: m % 4 == 0"}};
-  artifact.variants[0].workspaces = {{"partial", HostExpr::Symbol(0) * 4}};
+  artifact.variants[0].workspaces = {{"partial", HostExpr::Symbol(0) * 4, true}};
   artifact.variants[0].kernels[0].args.push_back(WorkspaceArg(0));
   artifact.variants[0].kernels[0].cluster[1] = 2;
   artifact.variants[0].kernels[0].cooperative = true;
@@ -78,7 +78,7 @@ TEST(Artifact, EveryTruncationIsRefused) {
   std::string other = bytes;
   other[8] = 99;
   EXPECT_EQ(ErrorOf([&] { Artifact::Deserialize(other); }),
-            "ValueError: the artifact has format version 99, expected 2");
+            "ValueError: the artifact has format version 99, expected 3");
 }
 
 TEST(Artifact, DamagedBytesNeverCrash) {

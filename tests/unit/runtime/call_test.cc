@@ -151,6 +151,16 @@ TEST(Call, AllocatesOutputsAndWorkspaces) {
   EXPECT_EQ(fake->live, 0);
 }
 
+TEST(Call, AWorkspaceOfZeros) {
+  Artifact artifact = TwoOutputs("zeros");
+  artifact.variants[0].workspaces[0].zeroed = true;
+  artifact.variants[0].workspaces.push_back({"other", HostExpr(4)});
+  Executable executable(artifact);
+  TestTensor a({6}, kF32);
+  CallExecutable(executable, Args().Add(a));
+  EXPECT_EQ(GetFake("zeros")->zeroed, 48);
+}
+
 TEST(Call, AFailedLaunchLeavesNothingBehind) {
   Executable executable(TwoOutputs("failing"));
   const auto fake = GetFake("failing");

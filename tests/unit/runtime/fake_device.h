@@ -68,6 +68,10 @@ class FakeDevice : public Device {
   void Copy(void* target, const void* source, size_t bytes, Stream) override {
     std::memcpy(target, source, bytes);
   }
+  void Zero(void* at, size_t bytes, Stream) override {
+    std::memset(at, 0, bytes);
+    zeroed += static_cast<int64_t>(bytes);
+  }
   void Launch(const LaunchRequest& request) override {
     if (fail_launch) throw Diag({}, "CudaError") << "planned";
     if (!record) {
@@ -110,6 +114,7 @@ class FakeDevice : public Device {
   std::atomic<int> loaded = 0;
   std::atomic<int> launches = 0;
   std::atomic<int> live = 0;
+  int64_t zeroed = 0;  // bytes
   std::vector<Launched> log;
 
  private:
