@@ -177,6 +177,33 @@ Place AtomicPlace(BuilderObj* b, const std::string& name, const ffi::Any& v, int
         Given(v));
 }
 
+// The place on rank `pe`; None and the literal -1 are this rank. True if it is another one's.
+bool MoveToPeer(Place* place, const std::string& name, const ffi::Any& pe) {
+  if (IsNone(pe)) return false;
+  Expr peer = ToExpr(pe);
+  auto known = AsInt(peer);
+  if (known && *known == -1) return false;
+  if (known && *known < 0) {
+    Raise("ValueError", "T.", name, ": there is no rank ", *known,
+          "; ranks count from 0, and -1 is this rank");
+  }
+  if (!IsInteger(peer.dtype())) {
+    Raise("TypeError", "T.", name, ": a rank is an integer, got `", Print(peer), "` of ",
+          LanguageName(peer.dtype()));
+  }
+  const auto* addr = place->address.as<AddrObj>();
+  auto region = CopyNode(addr->region.get());
+  if (region->buffer->space() != Space::kGlobal ||
+      region->buffer->storage->root() != Root::kParam) {
+    Raise("ValueError", "T.", name, ": `", std::string(region->buffer->name),
+          "` is on this rank only; other ranks reach tensor arguments that are in symmetric "
+          "memory");
+  }
+  region->peer = CastTo(peer, Int(32));
+  place->address = MakeAddr(Region(region));
+  return true;
+}
+
 void CheckAtomicType(const std::string& name, const std::string& op, DataType t) {
   bool wide = t.bits == 32 || t.bits == 64;
   bool ok = IsInteger(t)  ? wide
@@ -187,8 +214,30 @@ void CheckAtomicType(const std::string& name, const std::string& op, DataType t)
   Raise("TypeError", "T.", name, " of ", LanguageName(t), " is not supported");
 }
 
+// One instruction for the vector in global memory; shared memory has none.
+void AddLanes(BuilderObj* b, const Place& place, const Expr& value, const std::string& order) {
+  DataType t = place.dtype;
+  int lanes = value.dtype().lanes;
+  const Region& region = place.address.as<AddrObj>()->region;
+  if (region->buffer->space() == Space::kGlobal) {
+    std::string type = (t.code == kDLBfloat ? "bf" : "f") + std::to_string(t.bits);
+    b->EmitCall("red.add.v" + std::to_string(lanes) + "_" + type, {place.address, value}, Void(),
+                order);
+    return;
+  }
+  Var vector = b->EmitBind("v", value);
+  for (int i = 0; i < lanes; ++i) {
+    auto element = CopyNode(region.get());
+    size_t last = region->begin.size() - 1;
+    element->begin.Set(last, Add(region->begin[last], i));
+    element->extent.Set(last, MakeConst(1));
+    Expr lane = MakeOp(OpCode::kLane, {vector, MakeConst(i)}, t);
+    b->EmitCall("red.add", {MakeAddr(Region(element)), lane}, Void(), order);
+  }
+}
+
 Var Atomic(BuilderObj* b, const std::string& name, const std::string& op, const Values& args,
-           bool returns, int lanes, const ffi::Any& order) {
+           bool returns, int lanes, const ffi::Any& order, const ffi::Any& pe) {
   AtomicOrder sem =
       OrderOf(name, order, "['relaxed', 'consume', 'acquire', 'release', 'acq_rel', 'seq_cst']",
               {"relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst"});
@@ -216,8 +265,16 @@ Var Atomic(BuilderObj* b, const std::string& name, const std::string& op, const 
   } else {
     value = ToTyped(Arg(args, 1), place.dtype);
   }
-  const char* scope = ScopeOf(place.address);
+  // Ranks that update one element need system scope.
+  const char* scope = MoveToPeer(&place, name, pe) ? "sys" : ScopeOf(place.address);
   if (sem.fence) b->EmitCall("fence.sc", {}, Void(), scope);
+  if (lanes > 1) {
+    if (returns) {
+      Raise("NotImplementedError", "T.", name, " with return_prev=True is not supported yet");
+    }
+    AddLanes(b, place, value, sem.sem + "." + scope);
+    return Var();
+  }
   return b->EmitCall((returns ? "atom." : "red.") + op, {place.address, value},
                      returns ? value.dtype() : Void(), sem.sem + "." + scope);
 }
@@ -258,23 +315,12 @@ Var AtomAdd(BuilderObj* b, const Values& args) {
     place = AtomicPlace(b, "atom_add", Arg(args, 0), 1);
   }
   CheckAtomicType("atom_add", "add", place.dtype);
-  Expr peer = ToExpr(Arg(args, 4));
-  if (!IsConst(peer, -1)) {
-    const auto* addr = place.address.as<AddrObj>();
-    auto region = CopyNode(addr->region.get());
-    if (region->buffer->storage->root() != Root::kParam) {
-      Raise("ValueError", "T.atom_add_remote: `", std::string(region->buffer->name),
-            "` is on this rank only; other ranks reach tensor arguments that are in symmetric "
-            "memory");
-    }
-    region->peer = CastTo(peer, Int(32));
-    place.address = MakeAddr(Region(region));
-  }
+  MoveToPeer(&place, "atom_add_remote", Arg(args, 4));
   return b->EmitCall("atom.add", {place.address, ToTyped(Arg(args, 1), place.dtype)}, place.dtype,
                      sem.sem + "." + scope);
 }
 
-// (dst, value, order, return_prev, use_tma, annotations)
+// (dst, value, order, return_prev, use_tma, dst_pe)
 Var AtomicRow(BuilderObj* b, const std::string& name, const Values& args, const ffi::Any& result) {
   std::string op = name.substr(std::string("atomic_").size());
   if (!IsNone(Arg(args, 4)) && Arg(args, 4).type_index() == ffi::TypeIndex::kTVMFFIBool &&
@@ -283,7 +329,7 @@ Var AtomicRow(BuilderObj* b, const std::string& name, const Values& args, const 
   }
   bool returns = !IsNone(Arg(args, 3)) && ToInt(Arg(args, 3), "return_prev") != 0;
   if (auto kind = result.as<ffi::String>(); kind && *kind == "void") returns = false;
-  return Atomic(b, name, op, args, returns, 1, Arg(args, 2));
+  return Atomic(b, name, op, args, returns, 1, Arg(args, 2), Arg(args, 5));
 }
 
 // -- warps
@@ -461,7 +507,7 @@ Var BuilderObj::AddCall(const std::string& name, const Values& args, const ffi::
   }
   if (name == "atomic_addx2" || name == "atomic_addx4") {
     bool returns = !IsNone(Arg(args, 2)) && ToInt(Arg(args, 2), "return_prev") != 0;
-    return Atomic(this, name, "add", args, returns, name.back() - '0', ffi::Any());
+    return Atomic(this, name, "add", args, returns, name.back() - '0', ffi::Any(), Arg(args, 3));
   }
   if (name == "atom_add") return AtomAdd(this, args);
   if (name.starts_with("fence_") && name.size() == 9) {

@@ -169,11 +169,40 @@ class Lowerer : public OpWalker {
     if (lowering.lower != nullptr) {
       lowering.lower(op.get(), &c);
     } else {
-      auto nest = CopyNode(lowering.nest(op.get()).as<ParallelObj>());
+      TileOp here = Reachable(op, &c);
+      auto nest = CopyNode(lowering.nest(here.get()).as<ParallelObj>());
       nest->layout = op->layout;
       c.Emit(Stmt(nest));
     }
     return MakeSeq(c.stmts);
+  }
+
+ private:
+  // A nest reads and writes what it can address: a region of a peer becomes one of a view over the
+  // peer's memory, which is declared first. It is as aligned there as here.
+  static TileOp Reachable(const TileOp& op, Context* c) {
+    auto out = CopyNode(op.get());
+    for (size_t i = 0; i < op->args.size(); ++i) {
+      auto region = op->args[i].as<Region>();
+      if (!region || !region->defined() || !(*region)->peer.defined()) continue;
+      const Buffer& b = (*region)->buffer;
+      auto whole = CopyNode(FullRegion(b).get());
+      whole->peer = (*region)->peer;
+      auto copy = CopyNode(b.get());
+      copy->name = std::string(b->name) + "_peer";
+      copy->storage = MakeStorage(Str(copy->name), Space::kGlobal, Root::kHeap);
+      copy->offset = Expr();
+      auto view = ffi::make_object<ViewObj>();
+      view->buffer = Buffer(copy);
+      view->pointer = MakeAddr(Region(whole));
+      view->span = op->span;
+      c->Emit(Stmt(view));
+      auto there = CopyNode(region->get());
+      there->buffer = view->buffer;
+      there->peer = Expr();
+      out->args.Set(static_cast<int64_t>(i), Region(there));
+    }
+    return TileOp(out);
   }
 };
 

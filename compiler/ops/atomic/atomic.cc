@@ -4,6 +4,7 @@
 #include "compiler/ir/diag.h"
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
+#include "compiler/ops/common/remote.h"
 #include "compiler/ops/tile_op.h"
 
 #include <algorithm>
@@ -50,16 +51,23 @@ TileOp Make(TileOp op) {
             "` is in registers");
   }
   CheckType(kind, dst->buffer->dtype, op->span);
-  if (!value.defined()) return WithArg(op, "dst", WholeWhereUnknown(dst));
-  Reconcile(name.c_str(), &value, &dst, op->span);
-  return WithArg(WithArg(op, "dst", dst), "value", value);
+  if (value.defined()) {
+    Reconcile(name.c_str(), &value, &dst, op->span);
+    op = WithArg(op, "value", value);
+  } else {
+    dst = WholeWhereUnknown(dst);
+  }
+  dst = OnPeer(dst, ExprArg(op.get(), "dst_pe"), "T." + name, op->span);
+  return WithArg(WithArg(op, "dst", dst), "dst_pe", ffi::Any());
 }
 
 Effects EffectsOf(const TileOpObj* op) {
   Effect update = Writes(RegionArg(op, "dst"));
   update.mode = ir::Mode::kAtomic;
   update.order = Order::kRelaxed;
-  update.scope = update.region->buffer->space() == Space::kShared ? MemScope::kCta : MemScope::kGpu;
+  update.scope = update.region->buffer->space() == Space::kShared ? MemScope::kCta
+                 : IsRemote(update.region)                        ? MemScope::kSys
+                                                                  : MemScope::kGpu;
   Effects effects = {update};
   if (Region value = ValueTile(op); value.defined()) effects.push_back(Reads(value));
   return effects;
@@ -106,7 +114,9 @@ Stmt Nest(const TileOpObj* op) {
   bool fence = order == "seq_cst";
   if (order.empty()) order = "relaxed";
   if (order == "consume" || fence) order = "acquire";
-  std::string scope = dst->buffer->space() == Space::kShared ? "cta" : "gpu";
+  std::string scope = dst->buffer->space() == Space::kShared ? "cta"
+                      : IsRemote(dst)                        ? "sys"
+                                                             : "gpu";
   Expr x = Cast(value.defined() ? LoadAt(value, point) : ExprArg(op, "value"), dst->buffer->dtype);
   Stmt body =
       MakeCall("red." + StringArg(op, "op"), {MakeAddr(dst->buffer, IndexAt(dst, point)), x},
@@ -139,7 +149,8 @@ const TileOpRegistration kAtomic({
                           {"dst", ArgKind::kRegion, 'm'},
                           {"value", ArgKind::kExpr, 'r'},
                           {"memory_order", ArgKind::kString, 0, "none"},
-                          {"use_tma", ArgKind::kBool, 0, "false"}},
+                          {"use_tma", ArgKind::kBool, 0, "false"},
+                          {"dst_pe", ArgKind::kExpr, 0, "none"}},
                .make = Make},
     .effects = EffectsOf,
     .evaluate = Evaluate,

@@ -20,6 +20,23 @@ Stmt PlacedNest(const std::vector<Var>& vars, const Layout& layout, Stmt body, S
   return Stmt(out);
 }
 
+namespace {
+
+int Level(const Region& r) {
+  Space s = r->buffer->space();
+  return IsRegister(s) ? 2 : s == Space::kShared ? 1 : 0;
+}
+
+}  // namespace
+
+Stmt CopyNest(const Region& src, const Region& dst, const Span& span) {
+  std::vector<Expr> extents = ExtentsOf(Level(dst) > Level(src) ? dst : src);
+  if (extents.empty()) extents.push_back(MakeConst(1));
+  std::vector<Var> vars = NestVars(static_cast<int>(extents.size()));
+  std::vector<Expr> point(vars.begin(), vars.end());
+  return MakeParallel(vars, extents, StoreAt(dst, point, LoadAt(src, point), span), span);
+}
+
 Layout FlatLayout(std::span<const int64_t> shape, int64_t threads) {
   DimList dims;
   int64_t size = 1;

@@ -15,6 +15,8 @@ namespace tilescale::ops {
 // A Parallel whose points are where `layout` says; one var a dim of the layout.
 ir::Stmt PlacedNest(const std::vector<ir::Var>& vars, const Layout& layout, ir::Stmt body,
                     ir::Span span);
+// dst[...] = cast(src[...]) over the side at the lower memory level (registers, shared, global).
+ir::Stmt CopyNest(const ir::Region& src, const ir::Region& dst, const ir::Span& span);
 // Points in row-major order over the threads of a group, without replicas.
 Layout FlatLayout(std::span<const int64_t> shape, int64_t threads);
 // The row-major index of a point of a box.

@@ -2,6 +2,7 @@
 #include "compiler/ops/common/remote.h"
 
 #include "compiler/ir/text.h"
+#include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
 
 #include <algorithm>
@@ -45,6 +46,10 @@ Region OnPeer(const Region& r, const Expr& peer, const std::string& what, const 
   auto out = CopyNode(r.get());
   out->peer = Cast(peer, Int(32));
   return Region(out);
+}
+
+bool IsRemote(const Region& r) {
+  return r->peer.defined() || r->buffer->storage->root() == Root::kHeap;
 }
 
 Region OneElement(const Region& r, const std::string& what, const Span& span) {
@@ -148,59 +153,11 @@ Effects MoveEffects(const TileOpObj* op) {
   return {read, write};
 }
 
-namespace {
-
-// Domain: the side at the lower memory level, as for T.copy (registers, shared, global).
-int Level(const Region& r) {
-  Space s = r->buffer->space();
-  return IsRegister(s) ? 2 : s == Space::kShared ? 1 : 0;
-}
-
-Stmt NestOver(const TileOpObj* op, const Region& src, const Region& dst) {
-  std::vector<Expr> extents = ExtentsOf(Level(dst) > Level(src) ? dst : src);
-  if (extents.empty()) extents.push_back(MakeConst(1));
-  std::vector<Var> vars = NestVars(static_cast<int>(extents.size()));
-  std::vector<Expr> point(vars.begin(), vars.end());
-  Stmt body = StoreAt(dst, point, LoadAt(src, point), op->span);
-  auto out = CopyNode(MakeParallel(vars, extents, body, op->span).as<ParallelObj>());
+Stmt MoveNest(const TileOpObj* op) {
+  auto out =
+      CopyNode(CopyNest(RegionArg(op, "src"), RegionArg(op, "dst"), op->span).as<ParallelObj>());
   out->label = op->label;
   return Stmt(out);
-}
-
-// A region of memory here, or one of a view over the peer's memory, which is declared first. The
-// address is that of the tensor on the peer, so it is aligned as the tensor is here.
-Region Reachable(const Region& r, LowerContext* c) {
-  if (!r->peer.defined()) return r;
-  const Buffer& b = r->buffer;
-  auto whole = CopyNode(FullRegion(b).get());
-  whole->peer = r->peer;
-  auto copy = CopyNode(b.get());
-  copy->name = std::string(b->name) + "_peer";
-  copy->storage = MakeStorage(Str(copy->name), Space::kGlobal, Root::kHeap);
-  copy->offset = Expr();
-  Buffer there(copy);
-  auto view = ffi::make_object<ViewObj>();
-  view->buffer = there;
-  view->pointer = MakeAddr(Region(whole));
-  view->span = c->span;
-  c->Emit(Stmt(view));
-  auto out = CopyNode(r.get());
-  out->buffer = there;
-  out->peer = Expr();
-  return Region(out);
-}
-
-}  // namespace
-
-Stmt MoveNest(const TileOpObj* op) {
-  return NestOver(op, RegionArg(op, "src"), RegionArg(op, "dst"));
-}
-
-void LowerTileMove(const TileOpObj* op, LowerContext* c) {
-  Region src = Reachable(RegionArg(op, "src"), c), dst = Reachable(RegionArg(op, "dst"), c);
-  auto nest = CopyNode(NestOver(op, src, dst).as<ParallelObj>());
-  nest->layout = op->layout;
-  c->Emit(Stmt(nest));
 }
 
 namespace {

@@ -14,6 +14,8 @@ namespace tilescale::ops {
 // when the rank cannot exist or the region is no tensor that other ranks hold, too.
 ir::Region OnPeer(const ir::Region& r, const ir::Expr& peer, const std::string& what,
                   const ir::Span& span);
+// Does it name memory of another rank, by its peer or, once that is lowered, by a view of it?
+bool IsRemote(const ir::Region& r);
 // One element in global memory that ranks signal through: a 32- or 64-bit integer.
 ir::Region SignalArg(const ir::TileOpObj* op, std::string_view param, const std::string& what);
 // One element of `r` as the op's only place; raises when `r` is more than one.
@@ -25,7 +27,6 @@ ir::Region OneElement(const ir::Region& r, const std::string& what, const ir::Sp
 ir::TileOp MakeMove(ir::TileOp op, const char* base, bool put);
 ir::Effects MoveEffects(const ir::TileOpObj* op);
 ir::Stmt MoveNest(const ir::TileOpObj* op);
-void LowerTileMove(const ir::TileOpObj* op, LowerContext* c);
 void LowerRunByGroup(const ir::TileOpObj* op, LowerContext* c);
 void LowerRunByWarp(const ir::TileOpObj* op, LowerContext* c);
 std::optional<std::string> RefuseTileMove(const ir::TileOpObj* op, const OpContext& c);

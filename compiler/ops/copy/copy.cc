@@ -3,7 +3,9 @@
 #include "compiler/ir/diag.h"
 #include "compiler/ir/text.h"
 #include "compiler/layout/layout.h"
+#include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
+#include "compiler/ops/common/remote.h"
 #include "compiler/ops/tile_op.h"
 
 namespace tilescale {
@@ -20,7 +22,10 @@ TileOp Make(TileOp op) {
     RaiseAt(op->span, "ValueError", "Unsupported T.copy prefer_instruction=\"", prefer,
             "\". Expected one of: \"tma\", \"cp_async\", \"sync\".");
   }
-  return WithArg(WithArg(op, "src", src), "dst", dst);
+  src = OnPeer(src, ExprArg(op.get(), "src_pe"), "T.copy", op->span);
+  dst = OnPeer(dst, ExprArg(op.get(), "dst_pe"), "T.copy", op->span);
+  op = WithArg(WithArg(op, "src", src), "dst", dst);
+  return WithArg(WithArg(op, "src_pe", ffi::Any()), "dst_pe", ffi::Any());
 }
 
 Effects EffectsOf(const TileOpObj* op) {
@@ -65,20 +70,8 @@ void Evaluate(const TileOpObj* op, EvalContext* eval) {
   }
 }
 
-// Domain: the side at the lower memory level, as the contract says (registers, shared, global).
-int Level(const Region& r) {
-  Space s = r->buffer->space();
-  return IsRegister(s) ? 2 : s == Space::kShared ? 1 : 0;
-}
-
 Stmt MakeNest(const TileOpObj* op, bool async) {
-  Region src = RegionArg(op, "src"), dst = RegionArg(op, "dst");
-  std::vector<Expr> extents = ExtentsOf(Level(dst) > Level(src) ? dst : src);
-  if (extents.empty()) extents.push_back(MakeConst(1));
-  std::vector<Var> vars = NestVars(static_cast<int>(extents.size()));
-  std::vector<Expr> point(vars.begin(), vars.end());
-  Stmt body = StoreAt(dst, point, LoadAt(src, point), op->span);
-  Stmt nest = MakeParallel(vars, extents, body, op->span);
+  Stmt nest = CopyNest(RegionArg(op, "src"), RegionArg(op, "dst"), op->span);
   auto out = CopyNode(nest.as<ParallelObj>());
   out->prefer_async = async;
   out->width = IntArg(op, "coalesced_width");
@@ -189,6 +182,8 @@ const TileOpRegistration kCopy({
                           {"disable_tma", ArgKind::kBool, 0, "false"},
                           {"eviction_policy", ArgKind::kString, 0, "none"},
                           {"prefer_instruction", ArgKind::kString, 0, "none"},
+                          {"src_pe", ArgKind::kExpr, 0, "none"},
+                          {"dst_pe", ArgKind::kExpr, 0, "none"},
                           {"loop_layout", ArgKind::kString, 0, "none"}},
                .make = Make},
     .effects = EffectsOf,

@@ -24,7 +24,7 @@ const TileOpRegistration kGet({
         {.name = "get", .format = "get $src -> $dst", .params = MoveParams(false), .make = Make},
     .effects = MoveEffects,
     .lowerings =
-        {{.name = "simt", .refuse = RefuseTileMove, .nest = MoveNest, .lower = LowerTileMove},
+        {{.name = "simt", .refuse = RefuseTileMove, .nest = MoveNest},
          {.name = "run", .refuse = RefuseRun, .families = LinearOnly, .lower = LowerRunByGroup}},
 });
 

@@ -24,7 +24,7 @@ const TileOpRegistration kPut({
         {.name = "put", .format = "put $src -> $dst", .params = MoveParams(true), .make = Make},
     .effects = MoveEffects,
     .lowerings =
-        {{.name = "simt", .refuse = RefuseTileMove, .nest = MoveNest, .lower = LowerTileMove},
+        {{.name = "simt", .refuse = RefuseTileMove, .nest = MoveNest},
          {.name = "run", .refuse = RefuseRun, .families = LinearOnly, .lower = LowerRunByGroup}},
 });
 

@@ -140,6 +140,9 @@ def atomic_add(
     return_prev: _builtins.bool = False,
     use_tma: _builtins.bool = False,
     annotations: Any = None,
+    *,
+    tma_wait: _builtins.bool = True,
+    dst_pe: Any = None,
 ) -> Any: ...
 def atomic_max(
     dst: Any,
@@ -302,7 +305,9 @@ def atom_add(target: Address | Value, value: Value, scope: Any = "gpu", sem: Any
 def atom_add_remote(
     dst: Address | Value, value: Value, scope: Any = "sys", sem: Any = "relaxed", dst_pe: Value = -1
 ) -> Any: ...
-def atomic_addx2(dst: Address | Value, value: Address | Value, return_prev: Any = False) -> Any: ...
+def atomic_addx2(
+    dst: Address | Value, value: Address | Value, return_prev: Any = False, dst_pe: Value | None = None
+) -> Any: ...
 def atomic_addx4(dst: Address | Value, value: Address | Value, return_prev: Any = False) -> Any: ...
 def atomic_load(src: Address | Value, memory_order: Any = "seq_cst") -> Any: ...
 def atomic_or(dst: Address | Value, value: Value, memory_order: Any = None) -> None: ...
@@ -354,6 +359,8 @@ def copy(
     disable_tma: Any = False,
     eviction_policy: Any = None,
     prefer_instruction: Any = None,
+    src_pe: Value | None = None,
+    dst_pe: Value | None = None,
     annotations: Any = None,
     loop_layout: Any = None,
 ) -> None: ...

@@ -158,7 +158,14 @@ class _VarAnnotation:
 
 
 def _atomic(
-    name: str, dst: Any, new: Any, memory_order: Any, return_prev: bool, use_tma: bool, annotations: Any
+    name: str,
+    dst: Any,
+    new: Any,
+    memory_order: Any,
+    return_prev: bool,
+    use_tma: bool = False,
+    dst_pe: Any = None,
+    annotations: Any = None,
 ) -> Any:
     t = tracer.current(f"T.{name}")
     place = region(dst, name)
@@ -168,9 +175,10 @@ def _atomic(
             raise NotImplementedError("return_prev is not supported for tile-region-based atomic operations")
         source = new if isinstance(new, (Buffer, Region)) else value(new)
         kind = name.removeprefix("atomic_")
-        return t.tile("atomic", [kind, place, source, memory_order, use_tma, pairs(annotations)])
+        peer = None if dst_pe is None else value(dst_pe)
+        return t.tile("atomic", [kind, place, source, memory_order, use_tma, peer, pairs(annotations)])
     element = dst.load() if type(dst) is Cell else builder.load(place.buffer, [b for b, _ in place.region])
-    args = [element, value(new), memory_order, return_prev]
+    args = [element, value(new), memory_order, return_prev, use_tma, None if dst_pe is None else value(dst_pe)]
     return t.call(name, args, [0] if return_prev else "void")
 
 
@@ -181,20 +189,23 @@ def atomic_add(
     return_prev: bool = False,
     use_tma: bool = False,
     annotations: Any = None,
+    *,
+    tma_wait: bool = True,
+    dst_pe: Any = None,
 ) -> Any:
-    return _atomic("atomic_add", dst, value, memory_order, return_prev, use_tma, annotations)
+    return _atomic("atomic_add", dst, value, memory_order, return_prev, use_tma, dst_pe, annotations)
 
 
 def atomic_max(
     dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, annotations: Any = None
 ) -> Any:
-    return _atomic("atomic_max", dst, value, memory_order, return_prev, False, annotations)
+    return _atomic("atomic_max", dst, value, memory_order, return_prev, annotations=annotations)
 
 
 def atomic_min(
     dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, annotations: Any = None
 ) -> Any:
-    return _atomic("atomic_min", dst, value, memory_order, return_prev, False, annotations)
+    return _atomic("atomic_min", dst, value, memory_order, return_prev, annotations=annotations)
 
 
 # Checks and options

@@ -3,6 +3,7 @@
 
 import op_errors
 import pytest
+import rank_programs
 from tilescale import CompileError
 
 CASES = [
@@ -47,3 +48,38 @@ COMPILED = [
 @pytest.mark.parametrize(("line", "kind", "text"), COMPILED, ids=[case[0] for case in COMPILED])
 def test_message_of_the_compiler(line, kind, text):
     assert op_errors.message(line, {"kind": "sim", "arch": "sm_80"}) == (kind, text)
+
+
+REMOTE = [
+    (
+        "T.atomic_add(s, A, dst_pe=peer)",
+        ValueError,
+        "T.atomic_add: `s` is on this rank only; other ranks reach tensor arguments that are in symmetric memory",
+    ),
+    (
+        "T.atomic_add(A, s, dst_pe=-2)",
+        ValueError,
+        "T.atomic_add: there is no rank -2; ranks count from 0, and -1 is this rank",
+    ),
+    ("T.atomic_add(A, s, dst_pe=1.5)", TypeError, "T.atomic_add: a rank is an integer, got `1.5` of float32"),
+    (
+        "T.atomic_add(s[0], 1, dst_pe=peer)",
+        ValueError,
+        "T.atomic_add: `s` is on this rank only; other ranks reach tensor arguments that are in symmetric memory",
+    ),
+    (
+        "T.atomic_addx2(A[0], s[0], dst_pe=-2)",
+        ValueError,
+        "T.atomic_addx2: there is no rank -2; ranks count from 0, and -1 is this rank",
+    ),
+    (
+        "T.atom_add_remote(flags[0], 1, dst_pe=1.5)",
+        TypeError,
+        "T.atom_add_remote: a rank is an integer, got `1.5` of float32",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "kind", "text"), REMOTE, ids=[case[0] for case in REMOTE])
+def test_message_of_remote_updates(line, kind, text):
+    assert rank_programs.message(line) == (kind, text)

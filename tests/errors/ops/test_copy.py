@@ -3,6 +3,7 @@
 
 import op_errors
 import pytest
+import rank_programs
 from tilescale import CompileError
 
 CASES = [
@@ -42,3 +43,19 @@ COMPILED = [
 @pytest.mark.parametrize(("line", "kind", "text"), COMPILED, ids=[case[0] for case in COMPILED])
 def test_message_of_the_compiler(line, kind, text):
     assert op_errors.message(line, {"kind": "sim", "arch": "sm_80"}) == (kind, text)
+
+
+REMOTE = [
+    (
+        "T.copy(A, s, dst_pe=peer)",
+        ValueError,
+        "T.copy: `s` is on this rank only; other ranks reach tensor arguments that are in symmetric memory",
+    ),
+    ("T.copy(A, s, src_pe=-3)", ValueError, "T.copy: there is no rank -3; ranks count from 0, and -1 is this rank"),
+    ("T.copy(A, s, src_pe=0.5)", TypeError, "T.copy: a rank is an integer, got `0.5` of float32"),
+]
+
+
+@pytest.mark.parametrize(("line", "kind", "text"), REMOTE, ids=[case[0] for case in REMOTE])
+def test_message_of_remote_copies(line, kind, text):
+    assert rank_programs.message(line) == (kind, text)

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tilescale
 import tilescale.language as T
+import torch
+from rank_programs import compile_text
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int32", "float16"])
@@ -49,3 +51,31 @@ def test_max_min_scalar_and_ragged():
     want = [np.maximum(out[0], a), np.minimum(out[1], a), a + 7]
     tilescale.compile(main, target="sim")(a, out)
     np.testing.assert_array_equal(out, want)
+
+
+@pytest.mark.parametrize(("dtype", "lanes"), [("float16", 2), ("bfloat16", 2), ("float32", 2), ("float32", 4)])
+@pytest.mark.parametrize("where", ["global", "shared"])
+def test_vectors_of_elements(dtype, lanes, where):
+    """Neighbours by T.atomic_addx2 and x4: small integers, so that every order of the sum gives the same."""
+
+    @T.prim_func
+    def main(A: T.Tensor((32 * lanes,), dtype), C: T.Tensor((lanes,), dtype)):
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            add = T.atomic_addx2 if lanes == 2 else T.atomic_addx4
+            s = T.alloc_shared((lanes,), dtype)
+            if where == "global":
+                add(C[0], A[tx * lanes])
+            else:
+                T.clear(s)
+                T.sync_threads()
+                add(s[0], A[tx * lanes])
+                T.sync_threads()
+                T.copy(s, C)
+
+    for arch in ("sm_80", "sm_90a"):
+        compile_text(main, arch)
+    a = torch.randint(-3, 4, (32 * lanes,)).to(getattr(torch, dtype))
+    c = torch.zeros(lanes, dtype=a.dtype)
+    tilescale.compile(main, target="sim")(a, c)
+    torch.testing.assert_close(c.double(), a.double().reshape(32, lanes).sum(0), rtol=0, atol=0)

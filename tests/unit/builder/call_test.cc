@@ -84,6 +84,8 @@ TEST(Calls, Atomics) {
   k.b->AddCall("atomic_max", {place, 1.0, Text("acq_rel"), true}, Text("float32"));
   k.b->AddCall("atomic_add", {place, 1.0, Text("seq_cst"), false}, Text("void"));
   k.b->AddCall("atomic_addx2", {shared, BuildLoad(half, {MakeConst(4)}), false}, Text("void"));
+  Expr pair = BuildLoad(k.C, {MakeConst(0), MakeConst(4)});
+  k.b->AddCall("atomic_addx2", {place, pair, false}, Text("void"));
   k.b->AddCall("atomic_load", {place, Text("acquire")}, Text("float32"));
   k.b->AddCall("atomic_store", {place, 2.0, Text("release")}, Text("void"));
   EXPECT_EQ(k.Body(), R"(    alloc %half: shared f16[8] sized
@@ -91,8 +93,11 @@ TEST(Calls, Atomics) {
     call %v: f32 = atom.max(&%C[0, %tx], 1.0, "acq_rel.gpu")
     call fence.sc("gpu")
     call red.add(&%C[0, %tx], 1.0, "acquire.gpu")
-    call red.add(&%half[2 +: 2], %half.f16x2[4], "relaxed.cta")
-    call %v_1: f32 = ld.strong(&%C[0, %tx], "acquire.gpu")
+    bind %v_1 = %half.f16x2[4]
+    call red.add(&%half[2], lane(%v_1, 0), "relaxed.cta")
+    call red.add(&%half[3], lane(%v_1, 1), "relaxed.cta")
+    call red.add.v2_f32(&%C[0, %tx +: 2], %C.f32x2[0, 4], "relaxed.gpu")
+    call %v_2: f32 = ld.strong(&%C[0, %tx], "acquire.gpu")
     call st.strong(&%C[0, %tx], 2.0, "release.gpu")
 )");
 }
@@ -127,6 +132,8 @@ TEST(Calls, AtomicErrors) {
   EXPECT_EQ(
       call("atomic_addx4", {BuildLoad(bytes, {MakeConst(0)}), BuildLoad(bytes, {MakeConst(4)})}),
       "TypeError: T.atomic_addx4 of int8 is not supported");
+  EXPECT_EQ(call("atomic_addx2", {place, place, true}),
+            "NotImplementedError: T.atomic_addx2 with return_prev=True is not supported yet");
 }
 
 TEST(Calls, Unsupported) {
