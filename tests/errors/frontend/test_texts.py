@@ -147,7 +147,7 @@ CASES = [
         TypeError,
         "T.copy() takes at most 2 positional arguments (src, dst), got 3; "
         "coalesced_width, disable_tma, eviction_policy, "
-        "prefer_instruction, annotations, loop_layout are keyword-only",
+        "prefer_instruction, src_pe, dst_pe, annotations, loop_layout are keyword-only",
     ),
     ("T.fill(B, val=1)", TypeError, "T.fill() has no parameter 'val'; it has buffer, value, annotations"),
     ("T.fill(B, 1, buffer=A)", TypeError, "T.fill() got 'buffer' twice"),
