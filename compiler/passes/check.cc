@@ -90,7 +90,9 @@ class ControlChecker {
         return Collective(s, "T.Parallel", divider);
       case NodeKind::kCall: {
         std::string name = static_cast<const CallObj*>(s)->instr;
-        if (name.starts_with("bar.cta")) Collective(s, "T.sync_threads", divider);
+        if (name.starts_with("bar.cta")) {
+          Collective(s, "T.sync_threads", divider, ": T.sync_threads(id, count)");
+        }
         return;
       }
       default:
@@ -99,7 +101,9 @@ class ControlChecker {
   }
 
  private:
-  void Collective(const StmtObj* s, const std::string& what, const StmtObj* divider) {
+  // `instead`: what serves a range of threads.
+  void Collective(const StmtObj* s, const std::string& what, const StmtObj* divider,
+                  const char* instead = " write a condition on the thread index alone, or T.ws") {
     if (uniformity_.IsReachedByAll(s)) return;
     if (divider == nullptr) {
       RaiseAt(s->span, "CompileError", what,
@@ -108,9 +112,7 @@ class ControlChecker {
     }
     RaiseAt(s->span, "CompileError", what, " is reached by some threads of the group only: `",
             Condition(divider),
-            "` differs between them. All threads run it together; for a range of threads write a "
-            "condition on ",
-            "the thread index alone, or T.ws");
+            "` differs between them. All threads run it together; for a range of threads", instead);
   }
   static std::string Condition(const StmtObj* s) {
     if (s->kind == NodeKind::kIf) return Print(static_cast<const IfObj*>(s)->cond);

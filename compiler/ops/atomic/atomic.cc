@@ -134,7 +134,7 @@ Stmt Nest(const TileOpObj* op) {
 
 std::optional<std::string> RefuseBulk(const TileOpObj* op, const OpContext&) {
   if (!BoolArg(op, "use_tma")) return "use_tma is not set";
-  return "not available on this version";
+  return "no lowering to it yet";
 }
 
 std::optional<std::string> RefuseSimt(const TileOpObj* op, const OpContext&) {

@@ -100,7 +100,7 @@ std::optional<std::string> RefuseSimt(const TileOpObj* op, const OpContext&) {
 std::optional<std::string> RefuseTma(const TileOpObj* op, const OpContext& ctx) {
   if (!ctx.target.arch->has_tma)
     return std::string("needs TMA, which ") + ctx.target.arch->name + " does not have";
-  return "not available on this version";
+  return "no lowering to it yet";
 }
 
 // The contiguous elements that one cp.async can move: 16, 8 or 4 bytes of rows that start and end

@@ -150,7 +150,10 @@ class JITKernel:
         return self.executable
 
     def get_kernel_source(self, kernel_only: bool = True) -> str:
-        return str(self.executable.source(0))
+        """The CUDA text, without the `#line` directives by which compilers and the simulator name the user's lines;
+        `artifact.source(0)` has them."""
+        lines = str(self.executable.source(0)).splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith("#line "))
 
     @property
     def kernel_source(self) -> str:
