@@ -134,13 +134,6 @@ class Checker {
     }
   }
 
-  static bool Implies(const Expr& guard, const Expr& fact) {
-    if (SameExpr(guard, fact)) return true;
-    const auto* op = guard.as<OpObj>();
-    return op != nullptr && op->op() == OpCode::kAnd &&
-           (Implies(op->args[0], fact) || Implies(op->args[1], fact));
-  }
-
   // A slot that is not filled holds what an earlier iteration left: its readers are under the same
   // condition.
   void Guards() {
@@ -149,6 +142,7 @@ class Checker {
       for (const Use& use : filler.uses) {
         auto pipe = m_.pipe_of.find(use.storage);
         if (!use.writes() || pipe == m_.pipe_of.end()) continue;
+        if (FilledBefore(filler, use.storage)) continue;
         for (const Unit& reader : m_.units) {
           for (const Use& read : reader.uses) {
             if (read.storage != use.storage || !read.reads()) continue;
@@ -160,6 +154,21 @@ class Checker {
         }
       }
     }
+  }
+
+  // By a unit that always runs, or by one that runs where the filler does not: the slot holds
+  // nothing of an earlier iteration.
+  bool FilledBefore(const Unit& filler, const StorageObj* storage) const {
+    for (const Unit& u : m_.units) {
+      if (u.segment != filler.segment || u.role != filler.role) continue;
+      bool other = u.guard.defined() &&
+                   (SameExpr(Not(u.guard), filler.guard) || SameExpr(Not(filler.guard), u.guard));
+      if (!other && (u.guard.defined() || u.order >= filler.order)) continue;
+      for (const Use& use : u.uses) {
+        if (use.storage == storage && use.writes() && !use.reads()) return true;
+      }
+    }
+    return false;
   }
 
   // Binds are evaluated again by each role that reads them, at each shift.
@@ -218,6 +227,7 @@ class Checker {
       for (int pipe : pipes) {
         const PipeFacts& p = m_.pipes[pipe];
         for (const Buffer& b : p.pipe->buffers) {
+          if (b->space() != Space::kShared) continue;
           int64_t bytes = (NumElements(b) * b->dtype.bits + 7) / 8;
           total += bytes * p.pipe->depth;
           table += "\n  " + std::string(b->name) + ": " + std::to_string(bytes) +

@@ -126,16 +126,33 @@ class Builder {
       int index = static_cast<int>(model_.pipes.size());
       if (p->buffers.empty()) Fail(kernel_->span, where, " has no buffers");
       for (const Buffer& b : p->buffers) {
-        if (b->space() != Space::kShared) {
+        if (b->space() != Space::kShared && !(same && b->space() == Space::kFrag)) {
           Fail(kernel_->span, where, ": `", b->name, "` is ", SpaceName(b->space()),
-               " memory; pipes are of shared memory");
+               " memory; pipes are of shared memory, those of one role also of fragments");
         }
+        facts.registers = facts.registers || b->space() == Space::kFrag;
+        if (b->space() == Space::kFrag) NoView(b, where);
         if (!model_.pipe_of.emplace(b->storage.get(), index).second) {
           Fail(kernel_->span, "`", b->name, "` is in two pipes");
         }
       }
+      if (facts.registers && p->buffers.size() > 1) {
+        Fail(kernel_->span, where, " has ", p->buffers.size(),
+             " buffers; a pipe of a fragment has no other");
+      }
       model_.pipes.push_back(std::move(facts));
     }
+  }
+
+  // Versions of a fragment are buffers of their own.
+  void NoView(const Buffer& b, const std::string& where) const {
+    Walk(kernel_->body, [&](const NodeObj* n) {
+      if (n->kind != NodeKind::kView) return true;
+      const auto* view = static_cast<const ViewObj*>(n);
+      if (!view->buffer->storage.same_as(b->storage)) return true;
+      Fail(view->span, where, ": `", b->name, "` has the view `", view->buffer->name,
+           "`; a fragment in a pipe has none");
+    });
   }
 
   void Scopes() {
@@ -202,6 +219,8 @@ class Builder {
 
   void Append(Segment* segment, const Stmt& s) {
     segment->stmts.push_back(s);
+    if (const auto* bind = s.as<BindObj>())
+      binds_[bind->var.get()] = Substitute(bind->value, binds_);
     if (IsDeclaration(s)) return;
     Unit unit;
     unit.name = std::string(s->label);
@@ -209,7 +228,7 @@ class Builder {
     unit.uses = UsesOf(s);
     for (const Use& u : unit.uses) unit.async = unit.async || u.done != Done::kProgram;
     if (const auto* branch = s.as<IfObj>(); branch != nullptr && !branch->else_case.defined()) {
-      unit.guard = branch->cond;
+      unit.guard = Substitute(branch->cond, binds_);
     }
     unit.segment = segment;
     unit.order = static_cast<int>(model_.units.size());
@@ -392,6 +411,7 @@ class Builder {
   Model model_;
   std::map<std::string, Scope> scopes_;
   std::set<const VarObj*> loops_;
+  VarMap binds_;
 };
 
 }  // namespace

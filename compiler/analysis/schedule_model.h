@@ -27,7 +27,7 @@ struct Unit {
   ir::Stmt stmt;
   std::vector<Use> uses;
   bool async = false;  // it writes memory asynchronously
-  ir::Expr guard;      // of an `if` that is the whole unit; null: always runs
+  ir::Expr guard;      // of an `if` that is the whole unit, without Binds; null: always runs
   Segment* segment = nullptr;
   int order = 0;  // in the program
   int role = -1;  // who runs it; set by Resolve
@@ -64,6 +64,7 @@ struct PipeFacts {
   int from = -1;
   std::vector<int> to;
   bool local = false;      // one role fills and reads it: no mbarriers
+  bool registers = false;  // of fragments; then it is local
   bool all_async = true;   // every write of the units that fill it completes by cp.async
   bool any_async = false;  // one of them does
 };

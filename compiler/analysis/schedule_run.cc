@@ -278,7 +278,7 @@ class Runner {
       int consumer = Consumer(static_cast<int>(p), role);
       bool reads = consumer < static_cast<int>(m_.pipes[p].to.size());
       i.in.push_back(m_.pipes[p].from == role ? pipes_[p].acquires - 1 : -1);
-      i.out.push_back(reads ? pipes_[p].waits[consumer] - 1 : -1);
+      i.out.push_back(reads ? Waited(static_cast<int>(p), consumer, e.at) : -1);
       i.open.push_back(m_.pipes[p].from == role && pipes_[p].open);
     }
     // Units that no scope names are completed where they stand.
@@ -290,6 +290,16 @@ class Runner {
       }
     }
     instances_.push_back(std::move(i));
+  }
+
+  // The slot that a consumer has: that of its last wait, or inside one role of its iteration's.
+  int64_t Waited(int pipe, int consumer, const At& at) const {
+    const PipeState& p = pipes_[pipe];
+    int64_t last = p.waits[consumer] - 1;
+    for (int64_t n = last; m_.pipes[pipe].local && n >= 0; --n) {
+      if (p.committed[n] == at) return n;
+    }
+    return last;
   }
 
   std::string Where(const Event& e) {

@@ -59,6 +59,13 @@ std::vector<Use> UsesOf(const Node& node) {
   return out;
 }
 
+bool Implies(const Expr& condition, const Expr& fact) {
+  if (SameExpr(condition, fact)) return true;
+  const auto* op = condition.as<OpObj>();
+  return op != nullptr && op->op() == OpCode::kAnd &&
+         (Implies(op->args[0], fact) || Implies(op->args[1], fact));
+}
+
 bool Conflicts(const Use& a, const Use& b, bool same_iteration) {
   if (a.storage != b.storage) return false;
   if (!a.writes() && !b.writes()) return false;

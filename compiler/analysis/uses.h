@@ -23,6 +23,9 @@ struct Use {
 // In order of appearance; ops whose lowering is chosen complete as it says.
 std::vector<Use> UsesOf(const ir::Node& node);
 
+// Does the condition hold `fact` among its conjuncts?
+bool Implies(const ir::Expr& condition, const ir::Expr& fact);
+
 // May the two meet, one of them writing? `same_iteration`: variables have one value in both.
 bool Conflicts(const Use& a, const Use& b, bool same_iteration);
 

@@ -75,8 +75,13 @@ PipelineHintObj* HintOf(ForObj* loop) {
   return const_cast<PipelineHintObj*>(loop->hint.get());
 }
 
+int64_t NumStages(const ffi::Any& value) {
+  int64_t stages = ToInt(value, "num_stages");
+  if (stages < 0) Raise("ValueError", "num_stages must not be negative, got ", stages);
+  return stages;
+}
+
 void CheckHint(const PipelineHintObj* hint) {
-  if (hint->stages < 0) Raise("ValueError", "num_stages must not be negative, got ", hint->stages);
   if (!hint->order.empty() && !hint->stage.empty() && hint->order.size() != hint->stage.size()) {
     Raise("ValueError", "T.Pipelined: order has ", hint->order.size(), " entries and stage has ",
           hint->stage.size());
@@ -101,7 +106,7 @@ bool BuilderObj::IgnoredKey(const std::string& key, std::string_view where) {
 
 void BuilderObj::LoopAnnotation(ForObj* loop, const std::string& key, const ffi::Any& value) {
   if (key == "num_stages") {
-    HintOf(loop)->stages = ToInt(value, key);
+    HintOf(loop)->stages = NumStages(value);
   } else if (key == "software_pipeline_stage" || key == "tl_pipeline_stage") {
     HintOf(loop)->stage = ToInts(value, key);
   } else if (key == "software_pipeline_order" || key == "tl_pipeline_order") {
@@ -154,7 +159,7 @@ Var BuilderObj::BeginFor(std::string_view kind, const ffi::Any& begin, const ffi
     }
   } else if (kind == "pipelined") {
     PipelineHintObj* pipe = HintOf(loop.get());
-    pipe->stages = IsNone(hint(0)) ? 0 : ToInt(hint(0), "num_stages");
+    pipe->stages = IsNone(hint(0)) ? PipelineHintObj::kAutomatic : NumStages(hint(0));
     if (!IsNone(hint(1))) pipe->order = ToInts(hint(1), "order");
     if (!IsNone(hint(2))) pipe->stage = ToInts(hint(2), "stage");
     if (!IsNone(hint(4))) LoopAnnotation(loop.get(), "tl_pipeline_group", hint(4));

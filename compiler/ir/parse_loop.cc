@@ -45,7 +45,7 @@ PipelineHint Parser::Hint() {
     const std::string key = Word("stages, order, stage or group");
     Expect("=");
     if (key == "stages") {
-      hint->stages = Integer("how many stages");
+      hint->stages = Accept("auto") ? PipelineHintObj::kAutomatic : Integer("how many stages");
     } else if (key == "order") {
       hint->order = Integers("a position");
     } else if (key == "stage") {

@@ -156,7 +156,8 @@ void Printer::PrintCall(const CallObj* call) {
 }
 
 void Printer::PrintHint(const PipelineHintObj* hint) {
-  out_ += "(stages=" + std::to_string(hint->stages);
+  bool automatic = hint->stages == PipelineHintObj::kAutomatic;
+  out_ += "(stages=" + (automatic ? "auto" : std::to_string(hint->stages));
   if (!hint->order.empty()) out_ += ", order=" + IntsText(hint->order);
   if (!hint->stage.empty()) out_ += ", stage=" + IntsText(hint->stage);
   if (!hint->group.empty()) {

@@ -67,7 +67,6 @@ class ControlChecker {
       case NodeKind::kFor: {
         const auto* loop = static_cast<const ForObj*>(s);
         bool uniform = uniformity_.IsUniform(loop->begin) && uniformity_.IsUniform(loop->extent);
-        if (loop->hint.defined()) CheckHint(loop);
         return Visit(loop->body, uniform ? divider : s);
       }
       case NodeKind::kWhile: {
@@ -118,21 +117,6 @@ class ControlChecker {
     if (s->kind == NodeKind::kIf) return Print(static_cast<const IfObj*>(s)->cond);
     if (s->kind == NodeKind::kWhile) return Print(static_cast<const WhileObj*>(s)->cond);
     return Print(static_cast<const ForObj*>(s)->extent);
-  }
-
-  // order and stage have one entry for each statement that a schedule may move.
-  static void CheckHint(const ForObj* loop) {
-    size_t units = 0;
-    for (const Stmt& s : StmtsOf(loop->body)) {
-      NodeKind k = s.kind();
-      units += k != NodeKind::kBind && k != NodeKind::kAlloc && k != NodeKind::kView ? 1 : 0;
-    }
-    for (auto [name, size] : {std::pair{"order", loop->hint->order.size()},
-                              std::pair{"stage", loop->hint->stage.size()}}) {
-      if (size == 0 || size == units) continue;
-      RaiseAt(loop->span, "ValueError", "T.Pipelined: ", name, " has ", size,
-              " entries, the body has ", units, " statements");
-    }
   }
 
   const Kernel& kernel_;

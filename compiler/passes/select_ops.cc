@@ -54,7 +54,7 @@ class Selector : public Mutator {
     arith::BindLoop(&analyzer_, loop.get());
     bool outer = pipelined_;
     if (loop->loop() == ForKind::kPipelined && loop->hint.defined() &&
-        (loop->hint->stages > 0 || !loop->hint->stage.empty())) {
+        (loop->hint->stages != 0 || !loop->hint->stage.empty())) {
       pipelined_ = true;
     }
     Stmt out = DefaultStmt(loop);

@@ -59,7 +59,13 @@ Kernel Apply(const Kernel& kernel, PassContext* ctx) {
   if (kernel->schedule.defined()) analysis::CheckSchedule(m, ctx->target);
   std::vector<Stmt> body;
   schedule::Tokens tokens;
-  for (const analysis::PipeFacts& p : m.pipes) body.push_back(TokenOf(m, p, &tokens));
+  for (const analysis::PipeFacts& p : m.pipes) {
+    if (p.registers) {
+      tokens.emplace_back();  // program order completes it
+    } else {
+      body.push_back(TokenOf(m, p, &tokens));
+    }
+  }
   auto out = CopyNode(kernel.get());
   if (!m.many()) {
     body.push_back(schedule::EmitRole(m, tokens, 0));

@@ -6,6 +6,7 @@
 #include "compiler/ir/visit.h"
 #include "compiler/ops/tile_op.h"
 #include "compiler/passes/apply_schedule/needs.h"
+#include "compiler/passes/apply_schedule/rotation.h"
 #include "support/diagnostics.h"
 
 #include <algorithm>
@@ -96,6 +97,8 @@ class Emitter {
  private:
   // Its copies complete by the pipe's protocol; else where they stand.
   static bool Open(const PipeFacts& p) { return p.local ? p.any_async : p.all_async; }
+  // Its commits close a group of cp.async, which waits count.
+  static bool Groups(const PipeFacts& p) { return p.local && p.any_async; }
 
   // -- what this role declares (several roles: only what it reads)
   void Need(const Region* r) {
@@ -183,7 +186,15 @@ class Emitter {
     }
   }
 
-  Stmt Declaration(const Stmt& s) { return WithVersions(m_, s); }
+  Stmt Declaration(const Stmt& s) {
+    const auto* alloc = s.as<AllocObj>();
+    if (alloc != nullptr && alloc->buffer.defined()) {
+      auto it = m_.pipe_of.find(alloc->buffer->storage.get());
+      if (it != m_.pipe_of.end() && m_.pipes[it->second].registers)
+        return rotation_.Declare(alloc, m_.pipes[it->second].pipe->depth);
+    }
+    return WithVersions(m_, s);
+  }
 
   // A segment that no scope names: statements where they stand.
   void InPlace(const Segment* s, std::vector<Stmt>* out) {
@@ -204,7 +215,10 @@ class Emitter {
       if (IsDeclaration(x) && Mine(x)) out->push_back(Declaration(x));
     }
     Context c;
-    for (const ResolvedStep& step : s->steps[role_]) Emit(step, Expr(), 0, nullptr, &c, out);
+    for (const ResolvedStep& step : s->steps[role_]) {
+      Emit(step, Expr(), 0, nullptr, &c, out);
+      CloseUnit(step, out);
+    }
     for (const ResolvedStep& step : s->steps[role_]) {
       if (step.verb == StepVerb::kCommit) CloseGroups(step.pipe, m_.kernel->span, out);
     }
@@ -216,13 +230,15 @@ class Emitter {
     VarMap vars;
     BufferMap buffers;
     std::set<const StmtObj*> declared;
-    std::map<std::pair<const BufferObj*, bool>, Buffer> slots;
+    // By how many waits ago the slot was current; kFilling: the slot that is being filled.
+    std::map<std::pair<const BufferObj*, int64_t>, Buffer> slots;
   };
+  static constexpr int64_t kFilling = -1;
 
   std::vector<Stmt> Leaf(const Region* r) {
     const auto* loop = r->owner.as<ForObj>();
     const Segment* s = r->segments[0].get();
-    const std::vector<ResolvedStep>& steps = s->steps[role_];
+    const std::vector<ResolvedStep> steps = InOrder(s->steps[role_]);
     std::vector<Stmt> out;
     for (const Stmt& x : s->stmts) {
       const auto* alloc = x.as<AllocObj>();
@@ -242,7 +258,7 @@ class Emitter {
         Expr at = MakeConst(n + steps[i].shift, t);
         instances.push_back({i, at, Lt(at, loop->extent)});
       }
-      Place(r, instances, pending, n, &out);
+      Place(loop, steps, instances, pending, n, &out);
     }
     Var i = MakeVar(Str(loop->var->name), t);
     std::vector<Instance> instances;
@@ -253,7 +269,7 @@ class Emitter {
       instances.push_back({k, at, inside});
     }
     std::vector<Stmt> body;
-    Place(r, instances, pending, 0, &body);
+    Place(loop, steps, instances, pending, 0, &body);
     out.push_back(MakeFor(i, loop->extent, MakeSeq(body), loop->span, ForKind::kSerial));
     for (int64_t n = 0; n < -behind; ++n) {
       std::vector<Instance> drain;
@@ -262,7 +278,7 @@ class Emitter {
         Expr at = Add(loop->extent, n + steps[k].shift);
         drain.push_back({k, at, Ge(at, MakeConst(0, t))});
       }
-      Place(r, drain, pending, n + 1, &out);
+      Place(loop, steps, drain, pending, n + 1, &out);
     }
     // What is in flight was skipped at run time, but the memory may be used again: nothing is open.
     std::set<int> closed;
@@ -273,8 +289,22 @@ class Emitter {
     return out;
   }
 
+  // A pipe inside one role moves in every iteration of the loop, so its steps look ahead, not
+  // behind: with a prologue for a drain.
+  std::vector<ResolvedStep> InOrder(std::vector<ResolvedStep> steps) const {
+    int64_t behind = 0;
+    for (const ResolvedStep& step : steps) {
+      if (step.pipe >= 0 && m_.pipes[step.pipe].local) behind = std::min(behind, step.shift);
+    }
+    if (behind == 0) return steps;
+    for (const ResolvedStep& step : steps) behind = std::min(behind, step.shift);
+    for (ResolvedStep& step : steps) step.shift -= behind;
+    return steps;
+  }
+
   void CloseGroups(int pipe, const Span& span, std::vector<Stmt>* out) {
-    if (m_.pipes[pipe].local) out->push_back(MakeTokenOp(TokenVerb::kAwait, tokens_[pipe], span));
+    if (m_.pipes[pipe].local && !m_.pipes[pipe].registers)
+      out->push_back(MakeTokenOp(TokenVerb::kAwait, tokens_[pipe], span));
   }
 
   // One step for one iteration, if that is `inside` of the trip (null: always).
@@ -292,10 +322,11 @@ class Emitter {
   }
 
   // Steps of one iteration, next to each other, share a guard.
-  void Place(const Region* r, const std::vector<Instance>& instances, const Pending& pending,
-             int64_t where, std::vector<Stmt>* out) {
-    const auto* loop = r->owner.as<ForObj>();
-    const std::vector<ResolvedStep>& steps = r->segments[0]->steps[role_];
+  void Place(const ForObj* loop, const std::vector<ResolvedStep>& steps,
+             const std::vector<Instance>& instances, const Pending& pending, int64_t where,
+             std::vector<Stmt>* out) {
+    where_ = where;
+    steps_ = &steps;
     std::map<int64_t, Context> open;  // by shift, of statements outside of guards
     for (size_t i = 0; i < instances.size();) {
       int64_t shift = steps[instances[i].step].shift;
@@ -303,20 +334,50 @@ class Emitter {
       Expr inside = instances[i].inside;
       std::vector<Stmt> body;
       Context inner = open[shift];
+      ResolvedStep last;
       for (; i < instances.size(); ++i) {
         const ResolvedStep& step = steps[instances[i].step];
         if (step.shift != shift || Guarded(instances[i], steps) != guarded) break;
         auto p = pending.at.find({where, instances[i].step});
+        index_ = instances[i].step;
         Emit(step, instances[i].at, p == pending.at.end() ? 0 : p->second, loop,
              guarded ? &inner : &open[shift], &body);
         for (auto& [other, context] : open) Moved(step, &context);
+        last = step;
+        if (Awaited(step)) {
+          ++i;
+          break;
+        }
       }
       if (!guarded) {
         out->insert(out->end(), body.begin(), body.end());
       } else if (!IsConst(inside, 0)) {
         out->push_back(MakeIf(inside, MakeSeq(body), loop->span));
       }
+      // Awaits count groups, so one is closed in every iteration, also outside of the trip.
+      CloseUnit(last, out);
     }
+    steps_ = nullptr;
+  }
+
+  bool Awaited(const ResolvedStep& step) const {
+    return step.verb == StepVerb::kDo && awaited_.count(step.unit) > 0;
+  }
+  void CloseUnit(const ResolvedStep& step, std::vector<Stmt>* out) {
+    if (!Awaited(step)) return;
+    out->push_back(MakeTokenOp(TokenVerb::kCommit, awaited_.at(step.unit), step.unit->stmt->span));
+  }
+
+  // How many steps `verb` of the pipe ago was the one of this step's iteration?
+  int64_t Back(int pipe, StepVerb verb, int64_t shift) const {
+    if (steps_ == nullptr) return 0;
+    for (size_t i = 0; i < steps_->size(); ++i) {
+      const ResolvedStep& step = (*steps_)[i];
+      if (step.pipe != pipe || step.verb != verb) continue;
+      bool drained = where_ > 0 && step.shift >= 0;  // it ran for the last time in the loop
+      return step.shift - shift - (drained ? where_ : index_ > i ? 0 : 1);
+    }
+    return 0;
   }
 
   // An acquire (a wait) moves the slot that units fill (read).
@@ -324,8 +385,8 @@ class Emitter {
     if (step.verb != StepVerb::kAcquire && step.verb != StepVerb::kWait) return;
     bool in = step.verb == StepVerb::kAcquire;
     for (auto it = c->slots.begin(); it != c->slots.end();) {
-      bool moved =
-          it->first.second == in && m_.pipe_of.at(it->first.first->storage.get()) == step.pipe;
+      bool moved = (it->first.second == kFilling) == in &&
+                   m_.pipe_of.at(it->first.first->storage.get()) == step.pipe;
       it = moved ? c->slots.erase(it) : std::next(it);
     }
   }
@@ -348,12 +409,12 @@ class Emitter {
         int64_t at = n + step.shift;
         if (n < 0 && (step.shift <= 0 || at < 0)) continue;
         if (n >= trips && (step.shift >= 0 || at >= trips)) continue;
-        if (step.verb == StepVerb::kCommit && m_.pipes[step.pipe].local)
+        if (step.verb == StepVerb::kCommit && Groups(m_.pipes[step.pipe]))
           closed.push_back({&m_.pipes[step.pipe], at});
         if (step.verb == StepVerb::kDo && awaited_.count(step.unit))
           closed.push_back({step.unit, at});
         bool await = step.verb == StepVerb::kAwait && step.unit->async;
-        bool wait = step.verb == StepVerb::kWait && m_.pipes[step.pipe].local;
+        bool wait = step.verb == StepVerb::kWait && Groups(m_.pipes[step.pipe]);
         if (!await && !wait) continue;
         const void* what = await ? static_cast<const void*>(step.unit) : &m_.pipes[step.pipe];
         int64_t place = n < 0 ? n : n < trips ? 0 : n - trips + 1;
@@ -372,9 +433,18 @@ class Emitter {
   void Emit(const ResolvedStep& step, const Expr& at, int64_t pending, const ForObj* loop,
             Context* c, std::vector<Stmt>* out) {
     const Span& span = loop != nullptr ? loop->span : m_.kernel->span;
+    if (step.pipe >= 0 && m_.pipes[step.pipe].registers) {
+      if (step.verb == StepVerb::kAcquire) {
+        filling_.insert(step.pipe);
+        const StorageObj* storage = m_.pipes[step.pipe].pipe->buffers[0]->storage.get();
+        if (loop != nullptr) rotation_.Rotate(storage, at, step.shift, loop, where_ == 0, out);
+      }
+      if (step.verb == StepVerb::kCommit) filling_.erase(step.pipe);
+      return;
+    }
     switch (step.verb) {
       case StepVerb::kDo:
-        Do(*step.unit, at, loop, c, out);
+        Do(step, at, loop, c, out);
         return;
       case StepVerb::kAwait:
         if (!step.unit->async) return;
@@ -405,19 +475,18 @@ class Emitter {
   }
 
   // A unit for one iteration: what it reads declared, its buffers at their slots.
-  void Do(const Unit& u, const Expr& at, const ForObj* loop, Context* c, std::vector<Stmt>* out) {
+  void Do(const ResolvedStep& run, const Expr& at, const ForObj* loop, Context* c,
+          std::vector<Stmt>* out) {
+    const Unit& u = *run.unit;
     if (at.defined() && !c->vars.count(loop->var.get())) {
       Expr step = loop->step.defined() ? loop->step : MakeConst(1, loop->begin.dtype());
       c->vars[loop->var.get()] = Add(loop->begin, Mul(Cast(at, loop->begin.dtype()), step));
     }
     if (loop != nullptr) Replay(u, c, out);
     Stmt body = Complete(left_open_)(Substitute(u.stmt, c->vars));
-    Slots(body, c, out, u.stmt->span);
+    Slots(body, run.shift, c, out, u.stmt->span);
     body = ReplaceBuffers(body, c->buffers);
     out->push_back(body);
-    auto it = awaited_.find(&u);
-    if (it != awaited_.end())
-      out->push_back(MakeTokenOp(TokenVerb::kCommit, it->second, u.stmt->span));
   }
 
   // Declarations of the loop's body that the unit needs and this place does not have yet.
@@ -455,7 +524,8 @@ class Emitter {
   }
 
   // Views of the pipes' buffers that `body` names, at the slot that is open or was waited for.
-  void Slots(const Stmt& body, Context* c, std::vector<Stmt>* out, const Span& span) {
+  void Slots(const Stmt& body, int64_t shift, Context* c, std::vector<Stmt>* out,
+             const Span& span) {
     Walk(body, [&](const NodeObj* n) {
       if (n->kind != NodeKind::kBuffer) return true;
       const auto* b = static_cast<const BufferObj*>(n);
@@ -463,7 +533,13 @@ class Emitter {
       if (pipe == m_.pipe_of.end()) return true;
       const PipeFacts& p = m_.pipes[pipe->second];
       bool in = p.local ? filling_.count(pipe->second) > 0 : p.from == role_;
-      Buffer& view = c->slots[{b, in}];
+      if (p.registers) {
+        int64_t back = in ? 0 : Back(pipe->second, StepVerb::kAcquire, shift);
+        c->buffers[b] = rotation_.Version(b->storage.get(), back);
+        return true;
+      }
+      int64_t back = in || !p.local ? 0 : Back(pipe->second, StepVerb::kWait, shift);
+      Buffer& view = c->slots[{b, in ? kFilling : back}];
       if (!view.defined()) {
         auto copy = CopyNode(b);
         copy->name = std::string(b->name) + (in ? "_w" : "_r");
@@ -471,7 +547,7 @@ class Emitter {
         view = Buffer(copy);
         auto s = ffi::make_object<ViewObj>();
         s->buffer = view;
-        s->version = MakeSlot(tokens_[pipe->second], !in);
+        s->version = MakeSlot(tokens_[pipe->second], !in, back);
         s->span = span;
         out->push_back(Stmt(s));
       }
@@ -486,6 +562,12 @@ class Emitter {
   std::set<const StorageObj*> left_open_;
   std::map<const Unit*, Token> awaited_;
   std::set<int> filling_;  // pipes between acquire and commit
+  Rotation rotation_;
+  // The step of a loop that is being emitted: where_ < 0 in the prologue, 0 in the loop, > 0 in the
+  // drain; steps_ null outside of loops.
+  const std::vector<ResolvedStep>* steps_ = nullptr;
+  size_t index_ = 0;
+  int64_t where_ = 0;
   Needs needs_;
   std::set<const StmtObj*> mine_;
 };

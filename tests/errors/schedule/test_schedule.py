@@ -95,7 +95,7 @@ CASES = {
     "no depth": (changed("depth 2", "depth 0"), "pipe `ab` has depth 0; it needs 1 or more"),
     "registers in a pipe": (
         changed("%Bs", "%Bs, %acc"),
-        "pipe `ab`: `acc` is frag memory; pipes are of shared memory",
+        "pipe `ab`: `acc` is frag memory; pipes are of shared memory, those of one role also of fragments",
     ),
     "buffer in two pipes": (
         ROLES + PIPE + "pipe x (%As) depth 2 from load(cp_async) to math " + LOOP,
@@ -148,7 +148,7 @@ CASES = {
         "role `all` waits for `ab` in iteration 0 of `loop %ko`, which it commits later",
     ),
     "another iteration's slot": (
-        ahead(2, "wait ab +1").replace("depth 2", "depth 3"),
+        changed("wait ab; do gemm; release ab", "wait ab +1; do gemm; release ab +1"),
         "`gemm` in iteration 0 reads `As` that `copy_A` wrote in iteration 0, but by `wait ab` it has the slot of "
         "another iteration: wait with the shift of `do gemm`",
     ),

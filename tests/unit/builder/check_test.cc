@@ -308,18 +308,5 @@ TEST(Check, CellsOfPoints) {
       "have no order, so it has no certain value there");
 }
 
-TEST(Check, PipelineHintsCountStatements) {
-  Program p;
-  p.b->BeginFor("pipelined", int64_t{0}, int64_t{4}, int64_t{1},
-                {int64_t{0}, List({int64_t{0}, int64_t{1}}), List({int64_t{0}, int64_t{1}}), None(),
-                 None(), List()},
-                "k");
-  p.Copy(p.A, p.s);
-  p.Copy(p.s, p.f);
-  p.Copy(p.f, p.C);
-  p.b->End();
-  EXPECT_EQ(p.Error(), "ValueError: T.Pipelined: order has 2 entries, the body has 3 statements");
-}
-
 }  // namespace
 }  // namespace tilescale::ir
