@@ -21,8 +21,10 @@ LIST = "\n  0: `copy_A` (line 9)\n  1: `copy_B` (line 10)\n  2: `gemm` (line 11)
 
 
 def program(hint: str, body: str = BODY, trips: int = 8, rows: int = 64):
+    shapes = f'A: T.Tensor(({rows}, 256), "float16"), B: T.Tensor((256, 64), "float16"), '
+    shapes += f'C: T.Tensor(({rows}, 64), "float32")'
     text = f"""@T.prim_func
-def main(A: T.Tensor(({rows}, 256), "float16"), B: T.Tensor((256, 64), "float16"), C: T.Tensor(({rows}, 64), "float32")):
+def main({shapes}):
     with T.Kernel(1, threads=128) as bx:
         As = T.alloc_shared(({rows}, 32), "float16")
         Bs = T.alloc_shared((32, 64), "float16")
