@@ -5,6 +5,7 @@
 #include "compiler/ir/diag.h"
 #include "compiler/ir/visit.h"
 #include "compiler/isa/instr.h"
+#include "compiler/target/registers.h"
 
 #include <set>
 
@@ -251,14 +252,30 @@ class Checker {
   }
 
   void RegisterFile() {
-    int64_t sum = 0;
+    int64_t sum = 0, threads = 0;
     std::string terms;
+    bool moves = false;
+    for (int role = 0; role < static_cast<int>(m_.roles.size()); ++role) {
+      threads = std::max(threads, m_.FirstThread(role) + m_.Threads(role));
+      moves = moves || (m_.roles[role]->nreg != 0 && target_.arch->has_setmaxnreg);
+    }
     for (int role = 0; role < static_cast<int>(m_.roles.size()); ++role) {
       int64_t nreg = m_.roles[role]->nreg;
-      if (nreg == 0) continue;
-      if (nreg % 8 != 0 || nreg < 24 || nreg > 256) {
-        Fail(m_.kernel->span, "role `", RoleName(role), "`: nreg ", nreg,
-             " is no multiple of 8 between 24 and 256");
+      const Role& r = m_.roles[role];
+      constexpr int64_t kWarpgroup = target::kWarpsPerWarpgroup;
+      if (nreg == 0 && !moves) continue;
+      if (nreg == 0) {
+        nreg = target::LaunchedRegisters(threads);  // it keeps what the launch gives
+      } else if (moves && (r->first_warp % kWarpgroup != 0 || r->warps % kWarpgroup != 0)) {
+        Fail(m_.kernel->span, "role `", RoleName(role), "`: nreg moves registers of whole ",
+             "warpgroups, of ", kWarpgroup, " warps; it has warps ", r->first_warp, "..",
+             r->first_warp + r->warps);
+      }
+      if (nreg % target::kMoveStep != 0 || nreg < target::kFewestRegisters ||
+          nreg > target::kMostRegisters) {
+        Fail(m_.kernel->span, "role `", RoleName(role), "`: nreg ", nreg, " is no multiple of ",
+             target::kMoveStep, " between ", target::kFewestRegisters, " and ",
+             target::kMostRegisters);
       }
       sum += nreg * m_.Threads(role);
       terms += (terms.empty() ? "" : " + ") + std::to_string(nreg) + " x " +

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Loops: trip counts, and the hints and annotations that become fields of the loop.
 #include "compiler/ir/builder.h"
+#include "compiler/ir/hint.h"
 #include "compiler/ir/text.h"
 
 #include <tvm/ffi/cast.h>
@@ -159,7 +160,7 @@ Var BuilderObj::BeginFor(std::string_view kind, const ffi::Any& begin, const ffi
     }
   } else if (kind == "pipelined") {
     PipelineHintObj* pipe = HintOf(loop.get());
-    pipe->stages = IsNone(hint(0)) ? PipelineHintObj::kAutomatic : NumStages(hint(0));
+    pipe->stages = IsNone(hint(0)) ? kAutomaticStages : NumStages(hint(0));
     if (!IsNone(hint(1))) pipe->order = ToInts(hint(1), "order");
     if (!IsNone(hint(2))) pipe->stage = ToInts(hint(2), "stage");
     if (!IsNone(hint(4))) LoopAnnotation(loop.get(), "tl_pipeline_group", hint(4));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Loops and tile operations.
 #include "compiler/ir/build.h"
+#include "compiler/ir/hint.h"
 #include "compiler/ir/parser.h"
 #include "compiler/ir/text_rules.h"
 
@@ -45,7 +46,7 @@ PipelineHint Parser::Hint() {
     const std::string key = Word("stages, order, stage or group");
     Expect("=");
     if (key == "stages") {
-      hint->stages = Accept("auto") ? PipelineHintObj::kAutomatic : Integer("how many stages");
+      hint->stages = Accept("auto") ? kAutomaticStages : Integer("how many stages");
     } else if (key == "order") {
       hint->order = Integers("a position");
     } else if (key == "stage") {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/ir/build.h"
+#include "compiler/ir/hint.h"
 #include "compiler/ir/printer.h"
 #include "compiler/ir/text_rules.h"
 #include "compiler/ir/visit.h"
@@ -156,7 +157,7 @@ void Printer::PrintCall(const CallObj* call) {
 }
 
 void Printer::PrintHint(const PipelineHintObj* hint) {
-  bool automatic = hint->stages == PipelineHintObj::kAutomatic;
+  bool automatic = hint->stages == kAutomaticStages;
   out_ += "(stages=" + (automatic ? "auto" : std::to_string(hint->stages));
   if (!hint->order.empty()) out_ += ", order=" + IntsText(hint->order);
   if (!hint->stage.empty()) out_ += ", stage=" + IntsText(hint->stage);

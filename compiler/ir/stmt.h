@@ -108,7 +108,6 @@ TS_DEFINE_REF(Store, Stmt);
 // What `T.Pipelined` asked for. order / stage / group as the user gave them; empty when not given.
 class PipelineHintObj : public NodeObj {
  public:
-  static constexpr int64_t kAutomatic = -1;  // as many stages as fit
   int64_t stages = 0;
   ffi::Array<int64_t> order, stage;
   ffi::Array<ffi::Array<int64_t>> group;

@@ -4,6 +4,7 @@
 #include "compiler/ir/diag.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/passes.h"
+#include "compiler/target/registers.h"
 
 namespace tilescale {
 
@@ -55,6 +56,27 @@ Kernel SwizzleBlocks(const Kernel& k) {
   return Kernel(out);
 }
 
+// Roles with a number of registers of their own take it from, or leave it to, the pool of the
+// block: as their first statement, by all warps of their warpgroups (PTX "setmaxnreg").
+class MoveRegisters : public Mutator {
+ public:
+  explicit MoveRegisters(int64_t threads) : launched_(target::LaunchedRegisters(threads)) {}
+  Stmt MutateGroup(const Group& s) override {
+    Stmt inner = DefaultStmt(s);
+    if (s->nreg == 0) return inner;
+    auto out = CopyNode(inner.as<GroupObj>());
+    if (s->nreg != launched_) {
+      const char* verb = s->nreg > launched_ ? "setmaxnreg.inc" : "setmaxnreg.dec";
+      out->body = MakeSeq({MakeCall(verb, {MakeConst(s->nreg)}, s->span), out->body});
+    }
+    out->nreg = 0;
+    return Stmt(out);
+  }
+
+ private:
+  int64_t launched_;
+};
+
 void CheckLimits(const Kernel& k, const Target& target) {
   const target::Arch& arch = *target.arch;
   if (k->total_threads() > target::Arch::kMaxThreadsPerBlock) {
@@ -78,6 +100,7 @@ Func AssignResources(Func f, PassContext& ctx) {
     // A function of the user's may be called `main`; the device function never is.
     auto named = CopyNode(k.get());
     named->name = std::string(k->name) + "_kernel";
+    named->body = MoveRegisters(k->total_threads()).MutateStmt(k->body);
     return SwizzleBlocks(Kernel(named));
   });
 }

@@ -5,6 +5,7 @@
 // the reason recorded.
 #include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
+#include "compiler/ir/hint.h"
 #include "compiler/ir/visit.h"
 #include "compiler/isa/instr.h"
 #include "compiler/ops/tile_op.h"
@@ -144,7 +145,7 @@ class Planner {
     if (std::string why = Fixed(l); !why.empty()) return Decline(loop, {why});
     if (!loop->hint->stage.empty()) return ByHand(l);
     auto trips = AsInt(loop->extent);
-    if (stages == PipelineHintObj::kAutomatic) return Automatic(l, trips);
+    if (stages == kAutomaticStages) return Automatic(l, trips);
     int64_t depth = trips ? std::min(stages, *trips) : stages;
     if (depth < 2) {
       std::string why = stages < 2 ? "num_stages is " + std::to_string(stages)

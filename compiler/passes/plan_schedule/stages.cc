@@ -2,6 +2,7 @@
 #include "compiler/passes/plan_schedule/stages.h"
 
 #include "compiler/ir/diag.h"
+#include "compiler/ir/hint.h"
 
 #include <algorithm>
 #include <set>
@@ -11,8 +12,6 @@ namespace tilescale::plan {
 using namespace ir;  // NOLINT
 
 namespace {
-
-constexpr int64_t kPlaced = -1;  // an entry of order and stage that leaves it to the compiler
 
 using Ints = std::vector<int64_t>;
 
