@@ -198,5 +198,11 @@ std::shared_ptr<Device> GetDevice(std::string_view kind, std::string_view arch, 
 /// (sim). Returns the previous one.
 int SetCurrentRank(int rank);
 int CurrentRank();
+/// The stream of this thread's launches on a device whose tensors are host memory, where no
+/// framework has one.
+void SetHostStream(Stream stream);
+Stream HostStream();
+/// The rank of threads which have set none: of a process that is one rank of many.
+void SetProcessRank(int rank);
 
 }  // namespace tilescale::runtime

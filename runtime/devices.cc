@@ -3,6 +3,7 @@
 #include "support/diagnostics.h"
 #include "support/strings.h"
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <tuple>
@@ -24,7 +25,9 @@ Registry& GetRegistry() {
   return *registry;
 }
 
-thread_local int current_rank = 0;
+std::atomic<int> process_rank = 0;
+thread_local Stream host_stream = nullptr;
+thread_local int current_rank = -1;  // -1: the process's
 
 }  // namespace
 
@@ -99,11 +102,25 @@ std::shared_ptr<Device> GetDevice(std::string_view kind, std::string_view arch, 
 }
 
 int SetCurrentRank(int rank) {
-  return std::exchange(current_rank, rank);
+  const int previous = CurrentRank();
+  current_rank = rank;
+  return previous;
 }
 
 int CurrentRank() {
-  return current_rank;
+  return current_rank < 0 ? process_rank.load(std::memory_order_relaxed) : current_rank;
+}
+
+void SetHostStream(Stream stream) {
+  host_stream = stream;
+}
+
+Stream HostStream() {
+  return host_stream;
+}
+
+void SetProcessRank(int rank) {
+  process_rank.store(rank, std::memory_order_relaxed);
 }
 
 }  // namespace tilescale::runtime

@@ -52,6 +52,9 @@ class Executable {
   /// Compiles and loads ahead of the first call. `device_index` is the GPU or rank.
   const LoadedVariant& Load(int device_index, int variant);
 
+  /// The heap and rank of launches whose arguments do not say it.
+  void SetPlace(LaunchPlace place) { place_ = std::move(place); }
+
   /// How often each variant was launched.
   std::vector<int64_t> LaunchCounts() const;
 
@@ -98,6 +101,7 @@ class Executable {
   Artifact artifact_;
   ArgumentPlan plan_;
   Generator generator_;
+  LaunchPlace place_;
   std::array<std::atomic<DeviceState*>, kMaxDevices> states_{};
   std::vector<std::unique_ptr<DeviceState>> owned_states_;
   std::vector<std::unique_ptr<RankState>> rank_states_;

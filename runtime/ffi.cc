@@ -70,6 +70,9 @@ class ExecutableObj : public ffi::Object {
     });
   }
 
+  /// The heap and rank that this thread has entered are those of launches which do not say theirs.
+  void KeepPlace() { executable->SetPlace(GetLaunchPlace()); }
+
   ffi::Bytes ToBytes() const { return ffi::Bytes(executable->artifact().Serialize()); }
   ffi::String Text() const { return executable->artifact().ToString(); }
   int64_t NumVariants() const {
@@ -186,6 +189,9 @@ class EventObj : public ffi::Object {
   }
   void Synchronize() {
     CallGuarded([&] { device->SynchronizeEvent(event); });
+  }
+  void Wait(int64_t stream) {
+    CallGuarded([&] { device->WaitEvent(reinterpret_cast<Stream>(stream), event); });
   }
   double ElapsedSince(const ffi::ObjectRef& start) {
     return CallGuarded([&]() -> double {
@@ -359,6 +365,14 @@ void SynchronizeStream(ffi::String kind, ffi::String arch, int64_t index, int64_
   DeviceOf(kind, arch, index)->Synchronize(reinterpret_cast<Stream>(stream));
 }
 
+void SynchronizeDevice(ffi::String kind, ffi::String arch, int64_t index) {
+  DeviceOf(kind, arch, index)->SynchronizeAll();
+}
+
+void SetStream(int64_t stream) {
+  SetHostStream(reinterpret_cast<Stream>(stream));
+}
+
 int64_t SetRank(int64_t rank) {
   return SetCurrentRank(static_cast<int>(rank));
 }
@@ -383,6 +397,7 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       .def("to_bytes", &ExecutableObj::ToBytes)
       .def("text", &ExecutableObj::Text)
       .def("num_variants", &ExecutableObj::NumVariants)
+      .def("keep_place", &ExecutableObj::KeepPlace)
       .def("source", &ExecutableObj::Source)
       .def("explain", &ExecutableObj::Explain)
       .def("params", &ExecutableObj::Params)
@@ -392,6 +407,7 @@ TVM_FFI_STATIC_INIT_BLOCK() {
   refl::ObjectDef<EventObj>(refl::init(false))
       .def("record", &EventObj::Record)
       .def("synchronize", &EventObj::Synchronize)
+      .def("wait", &EventObj::Wait)
       .def("elapsed_since", &EventObj::ElapsedSince);
   refl::GlobalDef()
       .def("tilescale.runtime.executable", Guarded(&MakeExecutable))
@@ -411,6 +427,8 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       .def("tilescale.runtime.device_properties", Guarded(&Properties))
       .def("tilescale.runtime.event", Guarded(&MakeEvent))
       .def("tilescale.runtime.synchronize", Guarded(&SynchronizeStream))
+      .def("tilescale.runtime.synchronize_device", Guarded(&SynchronizeDevice))
+      .def("tilescale.runtime.set_host_stream", Guarded(&SetStream))
       .def("tilescale.runtime.set_rank", Guarded(&SetRank))
       .def("tilescale.runtime.rank", Guarded(&GetRank))
       .def("tilescale.runtime.set_warning_handler", Guarded(&SetWarnings));

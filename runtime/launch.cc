@@ -18,7 +18,7 @@ constexpr int64_t kBlockLimits[3] = {1024, 1024, 64};
 constexpr int64_t kClusterLimits[3] = {16, 16, 16};
 
 Stream CurrentStream(const DLDevice& device) {
-  if (device.device_type == kDLCPU) return nullptr;
+  if (device.device_type == kDLCPU) return HostStream();
   return TVMFFIEnvGetStream(device.device_type, device.device_id);
 }
 
@@ -307,7 +307,7 @@ void Executable::RunVariant(DeviceState& state, const CallFrame& frame, Stream s
 }
 
 // The rank of a launch: the one whose memory the tensors are in, else the one that this thread
-// launches for.
+// launches for, else the one that the kernel was initialised for, else that of this process.
 LaunchPlace Executable::PlaceOf(const CallFrame& frame) const {
   LaunchPlace place = GetLaunchPlace();
   const Param* first = nullptr;
@@ -321,7 +321,7 @@ LaunchPlace Executable::PlaceOf(const CallFrame& frame) const {
       throw Diag({}, "RuntimeError")
           << artifact_.name << ": " << param.remote << " reaches `" << param.name
           << "` of other ranks, but the tensor given is not in symmetric memory"
-          << Help("allocate it with World.tensor");
+          << Help("allocate it with World.tensor, or with tilelang.tensor(..., allocator=)");
     }
     if (first != nullptr && (found.heap != place.heap || found.rank != place.rank)) {
       throw Diag({}, "ValueError")
@@ -334,10 +334,14 @@ LaunchPlace Executable::PlaceOf(const CallFrame& frame) const {
     place = std::move(found);
     first = &param;
   }
+  if (place.heap == nullptr) {
+    place = place_;
+    if (place.heap == nullptr || place.heap->closed()) place = OwnHeap();
+  }
   if (place.heap != nullptr) return place;
   throw Diag({}, "RuntimeError")
       << artifact_.name << " asks for ranks, but is launched without any: no tensor given is in "
-      << "symmetric memory" << Help("launch it with World.launch");
+      << "symmetric memory" << Help("launch it with World.launch, or with tensors of an allocator");
 }
 
 void Executable::Call(const TVMFFIAny* args, int32_t num_args, ffi::Any* result) {

@@ -203,6 +203,7 @@ struct Launch {
   u32 id = 0;
   u32 slots = 0;
   LaunchInfo info;
+  Module* module = nullptr;  // of info
   std::vector<void*> arg_addresses;
   void (*entry)(void**) = nullptr;
   const SharedPlan* plan = nullptr;

@@ -131,7 +131,7 @@ void Tick(int, siginfo_t*, void* context) {
 #else
   u64 pc = static_cast<ucontext_t*>(context)->uc_mcontext.pc;
 #endif
-  const Module* module = current->cta->launch->info.module.get();
+  const Module* module = current->cta->launch->module;
   if (!module->Contains(reinterpret_cast<void*>(pc))) return;  // in the library: it will return
   silent_ticks = 0;
   current->site = u32(pc + 1 - code_bias);

@@ -3,6 +3,8 @@
 // their fields are those of `tilescale.sim.last_report`.
 #include "sim/compile.h"
 #include "sim/machine.h"
+#include "sim/remote.h"
+#include "sim/server.h"
 #include "sim/world.h"
 #include "support/ffi_boundary.h"
 
@@ -109,6 +111,26 @@ Record PyLastReport() {
           {"reason", ffi::String(r.reason)}, {"accesses", accesses}};
 }
 
+void PyServe(ffi::String address, ffi::Function ready) {
+  Serve(address, [&] { ready(); });
+}
+void PyJoin(ffi::String address, int64_t rank, int64_t ranks, ffi::String program) {
+  Join({address, u32(rank), u32(ranks), program});
+}
+void PyLeave() {
+  Leave();
+}
+int64_t PyJoinedRank() {
+  return JoinedRank();
+}
+
+bool PyOwns(int64_t address) {
+  return Machine::Get().Owns(Address(address));
+}
+void PySettle(int64_t stream) {
+  SettleStream(u64(stream));
+}
+
 void PySetIncludeFolders(ffi::Array<ffi::String> folders) {
   std::vector<std::string> list;
   for (const auto& f : folders) list.push_back(f);
@@ -130,6 +152,12 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       .def("tilescale.sim.statistics", Guarded(&PyStatistics))
       .def("tilescale.sim.older_values", Guarded(&PyOlderValues))
       .def("tilescale.sim.last_report", Guarded(&PyLastReport))
+      .def("tilescale.sim.serve", Guarded(&PyServe))
+      .def("tilescale.sim.join", Guarded(&PyJoin))
+      .def("tilescale.sim.leave", Guarded(&PyLeave))
+      .def("tilescale.sim.joined_rank", Guarded(&PyJoinedRank))
+      .def("tilescale.sim.owns", Guarded(&PyOwns))
+      .def("tilescale.sim.settle", Guarded(&PySettle))
       .def("tilescale.sim.set_include_folders", Guarded(&PySetIncludeFolders));
 }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The simulated machine as its users see it: ranks, memory, streams, launches, reports.
 //
-// A machine has `ranks` GPUs of one architecture in one process. Everything is queued and runs
-// inside `Synchronize`, on the caller's thread, so that one seed and the same host calls give one
-// result:
+// A machine has `ranks` GPUs of one architecture. Everything is queued and runs inside
+// `Synchronize`, on the caller's thread, so that one seed and the same host calls give one result:
 //
 //   Machine& m = Machine::Get();
 //   m.Configure({.ranks = 2, .arch = "sm_90a", .seed = 7});
@@ -92,78 +91,89 @@ struct AllocInfo {
   bool initialized = false;  // host-visible contents: no byte counts as unwritten
 };
 
-class Module;  // a loaded kernel module (sim/module.h)
+// A kernel module that a machine has loaded.
+class KernelModule {
+ public:
+  virtual ~KernelModule() = default;
+  // Throws Diag if there is no such kernel.
+  virtual void Require(const std::string& kernel) const = 0;
+};
 
 struct LaunchInfo {
   u32 rank = 0;
   u64 stream = 0;
-  std::shared_ptr<Module> module;
+  std::shared_ptr<KernelModule> module;
   std::string entry;
   std::string name;  // the user's name of the kernel; the entry's if empty
   std::string arch;  // the machine's if empty
   Dim3 grid, block, cluster;
   u64 shared_bytes = 0;
+  // Waits for other ranks: starts when all have launched one, wait, or are late (gang start).
+  bool gang = false;
   // Values of the arguments, each in its own bytes; the entry's trampoline reads them by type.
   std::vector<std::vector<u8>> args;
 };
 
 class Machine {
  public:
+  virtual ~Machine() = default;
+  // The machine of this process, or the one that it has joined (sim/remote.h).
   static Machine& Get();
+  static Machine& Local();
+  // Joins another process's machine: Get gives it from now on. It lives to the end.
+  static void Use(std::unique_ptr<Machine> machine);
 
   // Drops everything (queues, memory, shadow) and starts anew.
-  void Configure(const Config& config);
+  virtual void Configure(const Config& config) = 0;
   // Other settings for what comes, memory stays; false if work is queued or runs.
-  bool Reconfigure(const Config& config);
-  const Config& config() const;
+  virtual bool Reconfigure(const Config& config) = 0;
+  virtual const Config& config() const = 0;
   // From the next launch on a machine at rest: every such launch starts from the seed, so that its
   // schedule does not depend on what ran before.
-  void SetSeed(u64 seed);
+  virtual void SetSeed(u64 seed) = 0;
 
   // Memory of one rank. The address is directly usable by the host.
-  void* Allocate(u32 rank, u64 bytes, const AllocInfo& info);
+  virtual void* Allocate(u32 rank, u64 bytes, const AllocInfo& info) = 0;
   // Memory at the same offset of every rank's heap; returns rank 0's address, Peer gives the
   // others.
-  void* AllocateSymmetric(u64 bytes, const AllocInfo& info);
-  void* Peer(const void* p, u32 from, u32 to) const;
-  void Free(void* p);  // of a symmetric allocation: rank 0's address frees all
-  void FreeAsync(u32 rank, u64 stream, void* p);  // once the stream has come here
+  virtual void* AllocateSymmetric(u64 bytes, const AllocInfo& info) = 0;
+  virtual void* Peer(const void* p, u32 from, u32 to) const = 0;
+  virtual void* HeapOf(u32 rank) const = 0;  // where the rank's symmetric memory begins
+  virtual void Free(void* p) = 0;  // of a symmetric allocation: rank 0's address frees all
+  virtual void FreeAsync(u32 rank, u64 stream, void* p) = 0;  // once the stream has come here
   // Whether p lies in the machine's memory, and the bytes from p to the end of its allocation.
-  bool Owns(const void* p) const;
-  u64 BytesFrom(const void* p) const;
-  void SetName(void* p, const std::string& name, const std::string& type, u32 element_bytes);
+  virtual bool Owns(const void* p) const = 0;
+  virtual u64 BytesFrom(const void* p) const = 0;
+  virtual void SetName(void* p, const std::string& name, const std::string& type,
+                       u32 element_bytes) = 0;
   // What the host wrote counts as initialised from now on.
-  void MarkInitialized(void* p, u64 bytes);
+  virtual void MarkInitialized(void* p, u64 bytes) = 0;
 
   // A host tensor outside the arena: copied in now, with its exact bounds; a range inside an
   // earlier import shares it. What kernels change is copied back when the stream is synchronised,
   // which also ends the import.
-  void* Import(u32 rank, u64 stream, void* host, u64 bytes, const AllocInfo& info);
+  virtual void* Import(u32 rank, u64 stream, void* host, u64 bytes, const AllocInfo& info) = 0;
 
   // A module from the bytes of a shared object (sim/compile.h). It must outlive its launches.
-  std::shared_ptr<Module> Load(std::string_view binary);
+  virtual std::shared_ptr<KernelModule> Load(std::string_view binary) = 0;
 
   // Queued, in order, per (rank, stream). Throw Diag for a launch that cannot run.
-  void Launch(LaunchInfo launch);
-  u64 RecordEvent(u32 rank, u64 stream);
-  void WaitEvent(u32 rank, u64 stream, u64 event);
-  double EventSeconds(u64 event) const;  // host time of its completion
-  void DropEvent(u64 event);
+  virtual void Launch(LaunchInfo launch) = 0;
+  virtual u64 RecordEvent(u32 rank, u64 stream) = 0;
+  virtual void WaitEvent(u32 rank, u64 stream, u64 event) = 0;
+  virtual double EventSeconds(u64 event) const = 0;  // host time of its completion
+  virtual void DropEvent(u64 event) = 0;
 
   // Run what is queued, on this thread, until the work asked for is done; streams and ranks advance
   // together. The machine is clean after a report: all queued work of all ranks is dropped, and
-  // every thread that waits gets the report.
-  Report Synchronize();
-  Report Synchronize(u32 rank, u64 stream);
-  Report SynchronizeEvent(u64 event);
+  // every host thread gets the report that waits, or when it next waits if it had launched.
+  virtual Report Synchronize() = 0;
+  virtual Report SynchronizeRank(u32 rank) = 0;
+  virtual Report Synchronize(u32 rank, u64 stream) = 0;
+  virtual Report SynchronizeEvent(u64 event) = 0;
 
-  Statistics TakeStatistics();
-  std::vector<OlderValue> TakeOlderValues();
-
- private:
-  Machine();
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  virtual Statistics TakeStatistics() = 0;
+  virtual std::vector<OlderValue> TakeOlderValues() = 0;
 };
 
 }  // namespace tilescale::sim

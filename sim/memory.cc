@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <sys/mman.h>
+#include <unistd.h>
 
 namespace tilescale::sim {
 
@@ -25,6 +26,9 @@ void* ReserveSpace(u64 bytes) {
   madvise(p, bytes, MADV_DONTDUMP);
   return p;
 }
+
+// Far from where the system puts anything else, so that it is free in all processes.
+constexpr u64 kSharedAddress = u64{1} << 44;
 
 u64 PagesOf(u64 bytes) {
   return (bytes + kPage - 1) >> kPageShift;
@@ -51,6 +55,28 @@ void DropList(Cell& c) {
 }
 
 }  // namespace
+
+void Arena::MakeShared() {
+  file_ = memfd_create("tilescale-memory", MFD_CLOEXEC);
+  if (file_ < 0) throw Diag({}, "OSError") << "cannot make a memory file for the simulator";
+}
+
+void* Arena::ReserveData(u64 bytes) const {
+  if (file_ < 0) return ReserveSpace(bytes);
+  if (ftruncate(file_, off_t(bytes)) != 0) return nullptr;
+  void* p = mmap(reinterpret_cast<void*>(kSharedAddress), bytes, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, file_, 0);
+  return p == MAP_FAILED ? nullptr : p;
+}
+
+void MapSharedArena(int file, u8* base, u64 bytes) {
+  void* p = mmap(base, bytes, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, file, 0);
+  if (p == base) return;
+  throw Diag({}, "BootstrapError")
+      << "cannot map the simulator's memory at its address " << static_cast<void*>(base)
+      << Help("raise the limit with `ulimit -v unlimited`");
+}
 
 u64 Arena::Zone::Take(u64 pages, u64 jitter) {
   auto it = free.find(pages);
@@ -79,7 +105,7 @@ void Arena::Reserve(u64 seed) {
   seed_ = seed * 0x9E3779B97F4A7C15ull | 1;
   if (!base_) {
     for (bytes_ = kMaxArena; bytes_ >= kMinArena; bytes_ /= 2) {
-      base_ = static_cast<u8*>(ReserveSpace(bytes_));
+      base_ = static_cast<u8*>(ReserveData(bytes_));
       shadow_ = static_cast<Cell*>(ReserveSpace(bytes_ / 4 * sizeof(Cell)));
       page_ = static_cast<Allocation**>(ReserveSpace((bytes_ >> kPageShift) * sizeof(void*)));
       if (base_ && shadow_ && page_) break;
@@ -176,12 +202,12 @@ void Arena::Discard(Allocation* a) {
   // Large ones give their pages back, data and cells.
   constexpr u64 kLarge = u64{1} << 20, kHostPage = 4096;
   if (a->bytes < kLarge) return;
-  auto drop = [](void* p, u64 bytes) {
+  auto drop = [](void* p, u64 bytes, int advice) {
     u64 first = (u64(p) + kHostPage - 1) & -kHostPage, end = (u64(p) + bytes) & -kHostPage;
-    if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+    if (first < end) madvise(reinterpret_cast<void*>(first), end - first, advice);
   };
-  drop(a->base, a->bytes);
-  drop(&CellOf(a->base), a->bytes / 4 * sizeof(Cell));
+  drop(a->base, a->bytes, file_ < 0 ? MADV_DONTNEED : MADV_REMOVE);
+  drop(&CellOf(a->base), a->bytes / 4 * sizeof(Cell), MADV_DONTNEED);
 }
 
 void Arena::Free(Allocation* a) {

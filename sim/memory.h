@@ -44,6 +44,14 @@ constexpr u64 kPage = u64{1} << kPageShift;
 
 class Arena {
  public:
+  // Before the first Reserve: the data is a memory file, at an address where other processes can
+  // map it, too.
+  void MakeShared();
+  int file() const { return file_; }
+  u8* base() const { return base_; }
+  u64 bytes() const { return bytes_; }
+  u64 heap_start() const { return heap_start_; }
+
   // Reserves the address space (once) and begins with no allocations. Throws Diag if there is none.
   void Reserve(u64 seed);
   void ReleaseAll();
@@ -87,6 +95,9 @@ class Arena {
   void Unmap(Allocation* a);
   u64 Jitter();
 
+  void* ReserveData(u64 bytes) const;
+
+  int file_ = -1;
   u8* base_ = nullptr;
   u64 bytes_ = 0;
   Cell* shadow_ = nullptr;
@@ -100,5 +111,8 @@ class Arena {
 };
 
 extern Arena arena;
+
+// Maps the shared data of another process's arena at its address. Throws Diag if that is taken.
+void MapSharedArena(int file, u8* base, u64 bytes);
 
 }  // namespace tilescale::sim

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "sim/core.h"
+#include "sim/machine.h"
 #include "sim/types.h"
 
 #include <map>
@@ -33,17 +34,18 @@ struct SharedPlan {
   void Place(Cta* c) const;
 };
 
-class Module {
+class Module : public KernelModule {
  public:
   // Throws Diag with the loader's message.
   explicit Module(const std::string& path);
-  ~Module();
+  ~Module() override;
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
   using Entry = void (*)(void**);
   // Throws Diag if there is no such kernel.
   Entry Find(const std::string& kernel) const;
+  void Require(const std::string& kernel) const override { Find(kernel); }
   const SharedPlan& Plan(const std::string& kernel);
 
   const std::string& path() const { return path_; }

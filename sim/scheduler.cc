@@ -250,6 +250,7 @@ void RunLoop(WorkSource& source) {
   LastResorts resorts;
   for (;;) {
     bool wanted = source.Refill();
+    if (core.failed) return;
     Fill(false);
     if (core.resident.empty() || !wanted) return;
     if ((core.Random() & 63) == 0) {

@@ -7,7 +7,6 @@
 #include "sim/arch.h"
 #include "sim/compile.h"
 #include "sim/machine.h"
-#include "sim/module.h"
 #include "sim/world.h"
 #include "support/diagnostics.h"
 #include "support/knobs.h"
@@ -21,18 +20,21 @@
 namespace tilescale::sim {
 namespace {
 
+class SimModule;
+
 struct SimFunction : runtime::Function {
-  std::shared_ptr<Module> module;
+  SimModule* module = nullptr;
   std::string entry;
 };
 
 class SimModule : public runtime::Module {
  public:
-  SimModule(std::string_view binary, std::string arch)
-      : module_(Machine::Get().Load(binary)), arch_(std::move(arch)) {}
+  SimModule(std::string_view binary, std::string arch) : binary_(binary), arch_(std::move(arch)) {
+    Loaded();
+  }
 
   runtime::Function* GetFunction(const runtime::FunctionRequest& request) override {
-    module_->Find(request.entry);
+    Loaded()->Require(request.entry);
     const u64 most = MaxSharedBytes(arch_);
     if (u64(request.dynamic_shared_bytes) > most) {
       throw Diag({}, "RuntimeError") << request.entry << " needs " << request.dynamic_shared_bytes
@@ -42,16 +44,29 @@ class SimModule : public runtime::Module {
     auto& f = functions_[request.entry];
     if (!f) {
       f = std::make_unique<SimFunction>();
-      f->module = module_;
+      f->module = this;
       f->entry = request.entry;
     }
     return f.get();
   }
 
+  // On the machine in use: a process may have joined another since the module was made.
+  std::shared_ptr<KernelModule> Loaded() {
+    const std::lock_guard lock(mutex_);
+    Machine& machine = Machine::Get();
+    if (machine_ != &machine) {
+      module_ = machine.Load(binary_);
+      machine_ = &machine;
+    }
+    return module_;
+  }
+
  private:
-  std::shared_ptr<sim::Module> module_;
+  std::string binary_;
   std::string arch_;
   std::mutex mutex_;
+  Machine* machine_ = nullptr;
+  std::shared_ptr<KernelModule> module_;
   std::map<std::string, std::unique_ptr<SimFunction>> functions_;
 };
 
@@ -129,7 +144,7 @@ class SimDevice : public runtime::Device {
     LaunchInfo l;
     l.rank = rank_;
     l.stream = StreamId(request.stream);
-    l.module = f->module;
+    l.module = f->module->Loaded();
     l.entry = f->entry;
     l.name = request.name;
     l.arch = arch_;
@@ -137,6 +152,7 @@ class SimDevice : public runtime::Device {
     l.block = {request.block.x, request.block.y, request.block.z};
     l.cluster = {request.cluster.x, request.cluster.y, request.cluster.z};
     l.shared_bytes = request.dynamic_shared_bytes;
+    l.gang = request.uses_heap;
     for (int i = 0; i < request.num_args; ++i) {
       l.args.emplace_back(sizeof(u64));
       std::memcpy(l.args.back().data(), request.args[i], sizeof(u64));
@@ -155,6 +171,8 @@ class SimDevice : public runtime::Device {
   void Synchronize(runtime::Stream stream) override {
     RaiseIfFound(Machine::Get().Synchronize(rank_, StreamId(stream)));
   }
+
+  void SynchronizeAll() override { RaiseIfFound(Machine::Get().SynchronizeRank(rank_)); }
 
   runtime::Event CreateEvent() override { return new u64(0); }
   void DestroyEvent(runtime::Event event) override {

@@ -29,7 +29,7 @@ inline bool Misplaced(const void* p, u64 bytes) {
   if (aligned && (u64(p) & (bytes - 1)) && (arena.At(p) || OnStack(p)))
     Fail(AlignmentReport(p, bytes, bytes, f));
   // Constant tables of the kernel module are let through; all else outside the arena is wild.
-  if (!arena.Contains(p) && f.cta->launch->info.module->Contains(p)) return;
+  if (!arena.Contains(p) && f.cta->launch->module->Contains(p)) return;
   CheckAccess(p, bytes, flags, f);
 }
 

@@ -10,7 +10,7 @@ namespace tilescale::sim {
 namespace {
 
 std::mutex report_mutex;
-bool world_open = false;
+u32 open_worlds = 0;
 std::optional<u64> seed_override;
 
 Report& Last() {
@@ -31,17 +31,20 @@ void SetRanks(u32 ranks) {
 }  // namespace
 
 void OpenWorld(u32 ranks) {
-  SetRanks(ranks);
-  world_open = true;
+  const u32 now = Machine::Get().config().ranks;
+  if (open_worlds == 0) {
+    SetRanks(ranks);
+  } else if (ranks != now) {
+    throw Diag({}, "RuntimeError") << "a simulated world of " << now << " ranks is open already"
+                                   << Help("close it first, or open one of as many ranks");
+  }
+  ++open_worlds;
 }
 
 void CloseWorld() {
-  SetRanks(1);
-  world_open = false;
-}
-
-bool WorldIsOpen() {
-  return world_open;
+  TS_CHECK(open_worlds > 0) << "no world is open";
+  if (open_worlds == 1) SetRanks(1);
+  --open_worlds;
 }
 
 Config WithKnobs(const Config& config) {

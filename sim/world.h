@@ -8,11 +8,10 @@
 
 namespace tilescale::sim {
 
-// N ranks with a symmetric heap, in this process, until it is closed. Throws Diag if work is
-// queued.
+// N ranks in this process until all worlds are closed. Throws Diag if work is queued, or if a world
+// of another size is open.
 void OpenWorld(u32 ranks);
 void CloseWorld();
-bool WorldIsOpen();
 
 // The knobs as they are now; a seed that was set by SetSeedOverride wins over the environment.
 Config WithKnobs(const Config& config);

@@ -18,6 +18,8 @@ _NAMES = {
     "BootstrapError": ("errors", "BootstrapError"),
     "TimeoutError": ("errors", "TimeoutError"),
     "PassConfigKey": ("pass_configs", "PassConfigKey"),
+    "get_allocator": ("distributed.allocator", "get_allocator"),
+    "tensor": ("distributed.allocator", "tensor"),
     "Profiler": ("profiler", "Profiler"),
     "TensorSupplyType": ("profiler", "TensorSupplyType"),
     "DataType": ("language.dtypes", "dtype"),

@@ -5,7 +5,9 @@ What the core library reads is declared in support/knobs.def; these are the ones
 by Python alone.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 
 def target() -> str | None:
@@ -36,3 +38,59 @@ def prepend_python_path(*folders: str) -> None:
     """Puts folders first on the module path of child processes."""
     old = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     os.environ["PYTHONPATH"] = os.pathsep.join([*folders, *(p for p in old if p and p not in folders)])
+
+
+def machine_address() -> str | None:
+    """TILESCALE_SIM_MACHINE: where the process of the simulated machine listens; `tilescale run` sets it."""
+    return os.environ.get("TILESCALE_SIM_MACHINE") or None
+
+
+def simulated_gpus() -> int:
+    """TILESCALE_SIM_GPUS: how many GPUs a program sees that runs on the simulator as if on GPUs; 0: it does not."""
+    return rank_of_environment("TILESCALE_SIM_GPUS", 0)
+
+
+def rank_of_environment(name: str, fallback: int) -> int:
+    """One of the numbers that launchers give to ranks: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_PORT."""
+    text = os.environ.get(name) or ""
+    if text and not text.isdigit():
+        raise ValueError(f"{name}: expected a number, got {text!r}")
+    return int(text) if text else fallback
+
+
+def master_address() -> str:
+    return os.environ.get("MASTER_ADDR") or "127.0.0.1"
+
+
+def master_port() -> int:
+    """TILESCALE_MASTER_PORT, else MASTER_PORT."""
+    return rank_of_environment("TILESCALE_MASTER_PORT", rank_of_environment("MASTER_PORT", 8361))
+
+
+def set_default(name: str, value: str) -> None:
+    os.environ.setdefault(name, value)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a child process, with more."""
+    return {**os.environ, **more}
+
+
+def set_variable(name: str, value: str) -> None:
+    """For this process and its children."""
+    os.environ[name] = value
+
+
+@contextlib.contextmanager
+def variables(**values: str) -> Iterator[None]:
+    """For this process and its children, inside."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            if old is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = old

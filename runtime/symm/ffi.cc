@@ -35,6 +35,15 @@ struct HeapAllocator {
   void FreeData(DLTensor* tensor) { heap->Free(rank, tensor->data); }
 };
 
+// Memory of another rank, as long as this rank's part lives.
+struct PeerView {
+  ffi::Tensor part;
+  void* address;
+
+  void AllocData(DLTensor* tensor) { tensor->data = address; }
+  void FreeData(DLTensor*) {}
+};
+
 class HeapObj : public ffi::Object {
  public:
   std::shared_ptr<SymmetricHeap> heap;
@@ -42,6 +51,7 @@ class HeapObj : public ffi::Object {
   explicit HeapObj(std::shared_ptr<SymmetricHeap> h) : heap(std::move(h)) {}
 
   int64_t Ranks() const { return heap->ranks(); }
+  int64_t Own() const { return heap->own(); }
   ffi::String Transport() const { return heap->transport(); }
   bool Closed() const { return heap->closed(); }
   void Close() {
@@ -62,6 +72,33 @@ class HeapObj : public ffi::Object {
       return ffi::Tensor::FromNDAlloc(
           HeapAllocator{heap, r, std::string(name)}, ffi::ShapeView(extents.data(), extents.size()),
           ffi::StringToDLDataType(dtype), heap->device(r)->tensor_device());
+    });
+  }
+
+  /// The rank, the number of ranks, where each rank's memory begins.
+  ffi::Array<int64_t> Table(int64_t rank) {
+    return CallGuarded([&] {
+      const HeapTable table = heap->Table(Checked(rank));
+      ffi::Array<int64_t> numbers{table.rank, table.num_ranks};
+      for (int r = 0; r < table.num_ranks; ++r) {
+        numbers.push_back(static_cast<int64_t>(table.base[r]));
+      }
+      return numbers;
+    });
+  }
+
+  /// What `tensor` is on another rank; keeps `tensor`.
+  ffi::Tensor Peer(ffi::Tensor tensor, int64_t rank) {
+    return CallGuarded([&] {
+      const int to = Checked(rank);
+      const DLTensor& mine = *tensor.GetDLTensorPtr();
+      const int from = heap->RankOf(mine.data);
+      if (from < 0) {
+        throw Diag({}, "ValueError") << "the tensor is not in this symmetric heap"
+                                     << Help("allocate it with tilelang.tensor(allocator=...)");
+      }
+      return ffi::Tensor::FromNDAlloc(PeerView{tensor, heap->Peer(mine.data, from, to)},
+                                      tensor.shape(), mine.dtype, mine.device);
     });
   }
 
@@ -110,9 +147,11 @@ class HeapObj : public ffi::Object {
   }
 };
 
-ffi::ObjectRef Open(ffi::String transport, int64_t ranks) {
-  return ffi::ObjectRef(
-      ffi::make_object<HeapObj>(OpenHeap(std::string(transport), static_cast<int>(ranks))));
+ffi::ObjectRef Open(ffi::String transport, int64_t ranks, int64_t own, int64_t limit,
+                    ffi::String address) {
+  return ffi::ObjectRef(ffi::make_object<HeapObj>(
+      OpenHeap(std::string(transport),
+               {static_cast<int>(ranks), static_cast<int>(own), limit, std::string(address)})));
 }
 
 TVM_FFI_STATIC_INIT_BLOCK() {
@@ -123,7 +162,10 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       .def("close", &HeapObj::Close)
       .def("barrier", &HeapObj::Barrier)
       .def("device_of", &HeapObj::DeviceOf)
+      .def("own", &HeapObj::Own)
       .def("tensor", &HeapObj::Tensor)
+      .def("peer", &HeapObj::Peer)
+      .def("table", &HeapObj::Table)
       .def("enter", &HeapObj::Enter)
       .def("leave", &HeapObj::Leave)
       .def("fork", &HeapObj::Fork)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/symm/heap.h"
 
+#include "runtime/symm/arena.h"
 #include "support/diagnostics.h"
 #include "support/strings.h"
 
@@ -26,17 +27,22 @@ LaunchPlace& Place() {
   return place;
 }
 
+int64_t RoundedUp(int64_t bytes) {
+  return (bytes + Arena::kAlign - 1) / Arena::kAlign * Arena::kAlign;
+}
+
 std::string Text(const HeapBlock& block) {
   return "`" + block.name + "` of " + std::to_string(block.bytes) + " bytes";
 }
 
 }  // namespace
 
-SymmetricHeap::SymmetricHeap(int ranks) : ranks_(ranks) {
-  if (ranks < 1 || ranks > kMaxRanks) {
-    throw Diag({}, "ValueError") << "a world has 1 to " << kMaxRanks << " ranks, got " << ranks;
+SymmetricHeap::SymmetricHeap(const HeapRequest& request)
+    : ranks_(request.ranks), own_(request.own), limit_(request.limit) {
+  if (ranks_ < 1 || ranks_ > kMaxRanks) {
+    throw Diag({}, "ValueError") << "a world has 1 to " << kMaxRanks << " ranks, got " << ranks_;
   }
-  made_.resize(static_cast<size_t>(ranks));
+  made_.resize(static_cast<size_t>(ranks_));
 }
 
 void* SymmetricHeap::Allocate(int rank, const HeapBlock& block) {
@@ -48,7 +54,15 @@ void* SymmetricHeap::Allocate(int rank, const HeapBlock& block) {
       throw Diag({}, "ValueError")
           << "`" << block.name << "`: a symmetric tensor needs at least one element";
     }
-    entries_.push_back({block, Make(block), rank, 0});
+    const int64_t bytes = RoundedUp(block.bytes);
+    if (limit_ > 0 && bytes > limit_ - used_) {
+      throw Diag({}, "MemoryError")
+          << Text(block) << " does not fit: the symmetric heap has " << limit_ << " bytes on each "
+          << "rank, of which " << used_ << " are used"
+          << Help("pass a larger size to get_allocator");
+    }
+    entries_.push_back({block, Make(block), rank});
+    used_ += bytes;
   }
   const Entry& entry = entries_[index];
   if (!(entry.block == block)) {
@@ -64,23 +78,26 @@ void* SymmetricHeap::Allocate(int rank, const HeapBlock& block) {
 void SymmetricHeap::Free(int rank, void* address) {
   const std::lock_guard lock(mutex_);
   void* first = Peer(address, rank, 0);
+  const size_t owners = own_ < 0 ? static_cast<size_t>(ranks_) : 1;
   for (Entry& entry : entries_) {
     if (entry.address != first || first == nullptr) continue;
-    if (++entry.freed < ranks_) return;
+    entry.freed.set(static_cast<size_t>(rank));
+    if (entry.freed.count() < owners) return;
     entry.address = nullptr;
+    used_ -= RoundedUp(entry.block.bytes);
     return Release(first);
   }
 }
 
 void SymmetricHeap::Barrier() {
-  for (int rank = 0; rank < ranks_; ++rank) device(rank)->Synchronize(stream(rank));
+  for (int rank = 0; rank < ranks_; ++rank) {
+    if (own_ < 0 || rank == own_) device(rank)->Synchronize(stream(rank));
+  }
 }
 
 void SymmetricHeap::Close() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (closed_) throw Diag({}, "RuntimeError") << "the world is closed already";
-    closed_ = true;
+  if (closed_.exchange(true)) {
+    throw Diag({}, "RuntimeError") << "the world is closed already";
   }
   OnClose();
 }
@@ -99,7 +116,22 @@ LaunchPlace FindHeap(const void* address) {
   for (const auto& weak : registry.heaps) {
     auto heap = weak.lock();
     if (heap == nullptr || heap->closed()) continue;
-    if (const int rank = heap->RankOf(address); rank >= 0) return {std::move(heap), rank, false};
+    const int rank = heap->RankOf(address);
+    if (rank < 0) continue;
+    const int own = heap->own();
+    return {std::move(heap), own < 0 ? rank : own, false};
+  }
+  return {};
+}
+
+LaunchPlace OwnHeap() {
+  Registry& registry = GetRegistry();
+  const std::shared_lock lock(registry.mutex);
+  for (auto it = registry.heaps.rbegin(); it != registry.heaps.rend(); ++it) {
+    auto heap = it->lock();
+    if (heap == nullptr || heap->closed() || heap->own() < 0) continue;
+    const int own = heap->own();
+    return {std::move(heap), own, false};
   }
   return {};
 }
@@ -110,7 +142,7 @@ void RegisterTransport(std::string name, HeapFactory factory) {
   registry.transports[std::move(name)] = std::move(factory);
 }
 
-std::shared_ptr<SymmetricHeap> OpenHeap(std::string_view transport, int ranks) {
+std::shared_ptr<SymmetricHeap> OpenHeap(std::string_view transport, const HeapRequest& request) {
   Registry& registry = GetRegistry();
   HeapFactory make;
   {
@@ -124,7 +156,7 @@ std::shared_ptr<SymmetricHeap> OpenHeap(std::string_view transport, int ranks) {
     }
     make = found->second;
   }
-  auto heap = make(ranks);
+  auto heap = make(request);
   const std::unique_lock lock(registry.mutex);
   std::erase_if(registry.heaps, [](const auto& weak) { return weak.expired(); });
   registry.heaps.push_back(heap);

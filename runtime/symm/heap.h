@@ -3,6 +3,8 @@
 
 #include "runtime/device.h"
 
+#include <atomic>
+#include <bitset>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,15 +37,25 @@ struct HeapBlock {
   bool operator==(const HeapBlock& other) const { return bytes == other.bytes; }
 };
 
+/// What a heap is asked to be.
+struct HeapRequest {
+  int ranks = 1;
+  int own = -1;           // the rank of this process, if each has a process of its own
+  int64_t limit = 0;      // bytes that a rank's blocks may have in all; 0: what there is
+  std::string address{};  // where the ranks of other processes meet
+};
+
 class SymmetricHeap {
  public:
   /// Throws ValueError unless 1 <= ranks <= kMaxRanks.
-  explicit SymmetricHeap(int ranks);
+  explicit SymmetricHeap(const HeapRequest& request);
   virtual ~SymmetricHeap() = default;
   SymmetricHeap(const SymmetricHeap&) = delete;
   SymmetricHeap& operator=(const SymmetricHeap&) = delete;
 
   int ranks() const { return ranks_; }
+  /// The rank of this process; -1: all are of this process.
+  int own() const { return own_; }
   virtual const char* transport() const = 0;
   /// The device that runs a rank's kernels and holds its memory, and the stream that a World
   /// launches on.
@@ -53,11 +65,12 @@ class SymmetricHeap {
   /// The rank's next allocation, zeroed. Collective: all ranks make the same allocations in the
   /// same order; one that differs from what another rank made is a ValueError naming both.
   void* Allocate(int rank, const HeapBlock& block);
-  /// The memory is free once all ranks have freed it.
+  /// The memory is free once all ranks (of this process) have freed it. A rank's second call is
+  /// nothing.
   void Free(int rank, void* address);
   /// The same place on another rank.
   virtual void* Peer(const void* address, int from, int to) const = 0;
-  /// The rank whose memory holds the address; -1: none.
+  /// The rank whose memory holds the address; -1: none. Any thread, while others allocate.
   virtual int RankOf(const void* address) const = 0;
   virtual HeapTable Table(int rank) const = 0;
 
@@ -77,13 +90,15 @@ class SymmetricHeap {
  private:
   struct Entry {
     HeapBlock block;
-    void* address = nullptr;  // on rank 0; null when all have freed it
-    int first = 0;            // the rank that made it
-    int freed = 0;
+    void* address = nullptr;         // on rank 0; null when all have freed it
+    int first = 0;                   // the rank that made it
+    std::bitset<kMaxRanks> freed{};  // by these ranks
   };
 
-  int ranks_;
-  bool closed_ = false;
+  int ranks_, own_;
+  int64_t limit_;
+  int64_t used_ = 0;  // bytes of blocks that live, each rounded up
+  std::atomic<bool> closed_ = false;
   std::mutex mutex_;
   std::vector<Entry> entries_;  // in order of allocation
   std::vector<size_t> made_;    // by rank: how many
@@ -99,13 +114,16 @@ struct LaunchPlace {
 void SetLaunchPlace(LaunchPlace place);
 const LaunchPlace& GetLaunchPlace();
 
-/// The open heap that holds the address, and the rank; a null heap if none does.
+/// The open heap that holds the address, and the rank that a launch with it is of: the process's
+/// own if it has one. A null heap if none does.
 LaunchPlace FindHeap(const void* address);
+/// The newest open heap of a process that is one rank; a null heap if there is none.
+LaunchPlace OwnHeap();
 
-using HeapFactory = std::function<std::shared_ptr<SymmetricHeap>(int ranks)>;
+using HeapFactory = std::function<std::shared_ptr<SymmetricHeap>(const HeapRequest&)>;
 /// By transport name, at library load.
 void RegisterTransport(std::string name, HeapFactory factory);
 /// Makes and registers a heap. Throws ValueError on an unknown transport.
-std::shared_ptr<SymmetricHeap> OpenHeap(std::string_view transport, int ranks);
+std::shared_ptr<SymmetricHeap> OpenHeap(std::string_view transport, const HeapRequest& request);
 
 }  // namespace tilescale::runtime

@@ -9,6 +9,7 @@
 #include "support/diagnostics.h"
 
 #include <algorithm>
+#include <exception>
 
 namespace tilescale::runtime {
 namespace {
@@ -18,30 +19,26 @@ constexpr int64_t kSegment = int64_t{32} << 20;
 
 class LocalHeap : public SymmetricHeap {
  public:
-  LocalHeap(int ranks, std::vector<std::shared_ptr<Device>> devices)
-      : SymmetricHeap(ranks), devices_(std::move(devices)), arena_(Capacity(devices_)) {
+  LocalHeap(const HeapRequest& request, std::vector<std::shared_ptr<Device>> devices)
+      : SymmetricHeap(request), devices_(std::move(devices)), arena_(Capacity(devices_)) {
     for (const auto& d : devices_) {
       granularity_ = std::max(granularity_, static_cast<int64_t>(d->SharedGranularity()));
       ids_.push_back(d->tensor_device().device_id);
     }
     reserved_ = RoundUp(arena_.capacity());
-    for (int r = 0; r < ranks; ++r) {
-      base_.push_back(
-          static_cast<char*>(device(r)->ReserveAddresses(static_cast<size_t>(reserved_))));
-      streams_.push_back(device(r)->CreateStream());
+    try {
+      for (int r = 0; r < request.ranks; ++r) {
+        base_.push_back(
+            static_cast<char*>(device(r)->ReserveAddresses(static_cast<size_t>(reserved_))));
+        streams_.push_back(device(r)->CreateStream());
+      }
+    } catch (...) {
+      ReleaseAll();
+      throw;
     }
   }
 
-  ~LocalHeap() override {
-    for (size_t r = 0; r < base_.size(); ++r) {
-      Device& d = *device(static_cast<int>(r));
-      for (const auto& [offset, bytes] : segments_) {
-        d.UnmapShared(base_[r] + offset, static_cast<size_t>(bytes));
-      }
-      d.ReleaseAddresses(base_[r], static_cast<size_t>(reserved_));
-      if (r < streams_.size()) d.DestroyStream(streams_[r]);
-    }
-  }
+  ~LocalHeap() override { ReleaseAll(); }
 
   const char* transport() const override { return "local"; }
   std::shared_ptr<Device> device(int rank) const override {
@@ -100,6 +97,22 @@ class LocalHeap : public SymmetricHeap {
   }
 
  private:
+  // What there is, also of a heap that was made in part.
+  void ReleaseAll() {
+    for (size_t r = 0; r < base_.size(); ++r) {
+      Device& d = *device(static_cast<int>(r));
+      for (const auto& [offset, bytes] : segments_) {
+        d.UnmapShared(base_[r] + offset, static_cast<size_t>(bytes));
+      }
+      d.ReleaseAddresses(base_[r], static_cast<size_t>(reserved_));
+      if (r >= streams_.size()) continue;
+      try {
+        d.DestroyStream(streams_[r]);
+      } catch (const std::exception&) {  // a kernel of the stream failed: who waited for it knows
+      }
+    }
+  }
+
   static int64_t Capacity(const std::vector<std::shared_ptr<Device>>& devices) {
     int64_t least = devices[0]->properties().total_memory;
     for (const auto& d : devices) least = std::min(least, d->properties().total_memory);
@@ -141,15 +154,15 @@ class LocalHeap : public SymmetricHeap {
 };
 
 [[maybe_unused]] const bool registered = [] {
-  RegisterTransport("local", [](int ranks) -> std::shared_ptr<SymmetricHeap> {
+  RegisterTransport("local", [](const HeapRequest& request) -> std::shared_ptr<SymmetricHeap> {
     // Without a driver the first device says what is missing.
-    const int gpus = std::clamp(CountDevices("cuda"), 1, std::max(ranks, 1));
+    const int gpus = std::clamp(CountDevices("cuda"), 1, std::max(request.ranks, 1));
     std::vector<std::shared_ptr<Device>> devices;
     for (int i = 0; i < gpus; ++i) devices.push_back(GetDevice("cuda", "", i));
     for (const auto& a : devices) {
       for (const auto& b : devices) a->RequirePeerAccess(*b);
     }
-    return std::make_shared<LocalHeap>(ranks, std::move(devices));
+    return std::make_shared<LocalHeap>(request, std::move(devices));
   });
   return true;
 }();

@@ -26,7 +26,7 @@ def test_launches_that_cannot_be():
             kernel(A[0], host)
         assert str(found.value).startswith("main: line ") and str(found.value).endswith(
             " of test_world.py reaches `B` of other ranks, but the tensor given is not in symmetric memory\n"
-            "help: allocate it with World.tensor"
+            "help: allocate it with World.tensor, or with tilelang.tensor(..., allocator=)"
         )
         with pytest.raises(
             ValueError, match=r"^main: `A` is a tensor of rank 0 and `B` one of rank 1: a launch takes the"
@@ -34,8 +34,10 @@ def test_launches_that_cannot_be():
             kernel(A[0], B[1])
         with pytest.raises(ValueError, match=r"^PerRank has 3 values, the world has 2 ranks$"):
             w.launch(kernel, PerRank([1, 2, 3]), B)
-        with pytest.raises(RuntimeError, match=r"^a simulated world is open already"):
-            World(2, target="sim")
+        with pytest.raises(
+            RuntimeError, match=r"^a simulated world of 2 ranks is open already\nhelp: close it first, or"
+        ):
+            World(3, target="sim")
     with pytest.raises(RuntimeError, match=r"^the world is closed already$"):
         w.close()
     with pytest.raises(RuntimeError, match=r"^the world of this allocation is closed$"):
@@ -69,3 +71,22 @@ def test_a_wait_that_cannot_end_is_a_deadlock():
         w.launch(kernel, w.tensor(4, "int32", name="flags"))
         with pytest.raises(tilescale.sim.Deadlock, match=r"flags\[2\]"):
             w.barrier()
+
+
+def test_several_worlds_at_a_time():
+    """Of as many ranks: a launch is of the world whose tensors it is given."""
+    kernel = program()
+    with World(2, target="sim") as first, World(2, target="sim") as second:
+        tensors = [[w.tensor(8, name=n) for n in "AB"] for w in (first, second)]
+        for k, (A, _) in enumerate(tensors):
+            for r in range(2):
+                np.asarray(A[r])[...] = 10 * k + r
+        with pytest.raises(ValueError, match=r"^main: `A` is a tensor of rank 0 and `B` one of another world"):
+            kernel(tensors[0][0][0], tensors[1][1][0])
+        for w, (A, B) in zip((first, second), tensors, strict=True):
+            w.launch(kernel, A, B)
+        second.barrier()
+        first.barrier()
+        for k, (_, B) in enumerate(tensors):
+            for r in range(2):
+                assert (np.asarray(B[r]) == 10 * k + 1 - r).all()

@@ -142,6 +142,13 @@ class JITKernel:
             raise TypeError(f"{self.prim_func.__name__}() got {problem} argument {name!r}")
         return tuple(filled)
 
+    def initialize(self, allocator: Any, stream: Any = None) -> None:
+        """Binds the kernel to an allocator's heap. Needed only by one that asks for ranks and is given no tensor of the
+        heap: tensors say theirs."""
+        if not allocator.initialized():
+            raise RuntimeError("kernel.initialize: the allocator is closed")
+        allocator.bind(self.executable.keep_place)
+
     # Text
 
     @property

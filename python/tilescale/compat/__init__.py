@@ -10,6 +10,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from .. import knobs
+
 _ALIASES = ("tilelang", "tvm")
 
 
@@ -49,6 +51,10 @@ def _resolve(name: str) -> ModuleType | None:
 
 def install(force: bool = True) -> bool:
     """Makes `tilelang` mean this package; True if it does. `force=False` yields to an installed tilelang."""
+    if knobs.simulated_gpus():
+        from . import torch_on_sim
+
+        torch_on_sim.install()
     if any(isinstance(f, _Finder) for f in sys.meta_path):
         return True
     if "tilelang" in sys.modules:

@@ -4,13 +4,14 @@ is first imported; a name that is missing says so."""
 
 import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import tilescale.language as T
 
-from .. import _settings, errors, pass_configs, profiler, targets, testing
+from .. import _settings, distributed, errors, pass_configs, profiler, targets, testing
 from .._jit import autotune, decorator, kernel
+from ..distributed import allocator
 from ..language import buffers, expr, functions, layouts
 from ..language.dtypes import dtype
 
@@ -98,6 +99,7 @@ def _symbols() -> dict[str, Any]:
 
 def _tensor() -> dict[str, Any]:
     return {
+        "tensor": allocator.tensor,
         "TensorSupplyType": profiler.TensorSupplyType,
         "torch_assert_close": testing.torch_assert_close,
         "get_tensor_supply": profiler.get_tensor_supply,
@@ -124,8 +126,13 @@ def _tune() -> dict[str, Any]:
     }
 
 
+def _of_distributed(names: Iterable[str]) -> dict[str, Any]:
+    return {n: getattr(distributed, n) for n in names}
+
+
 def _requirements() -> dict[str, Any]:
-    return {n: getattr(testing, n) for n in dir(testing) if n.startswith("requires_")}
+    names = [n for n in dir(testing) if n.startswith("requires_")]
+    return {n: getattr(testing, n) for n in [*names, "distributed_test"]}
 
 
 _TVM: dict[str, Callable[[], dict[str, Any]]] = {
@@ -149,8 +156,14 @@ _TABLE: dict[str, Callable[[], dict[str, Any]]] = {
         Fragment=layouts.Fragment,
         SwizzleMode=layouts.SwizzleMode,
     ),
-    "utils": lambda: dict(_tensor(), tensor=_tensor(), target={"determine_target": targets.determine_target}),
+    "utils": lambda: dict(
+        _tensor(),
+        tensor=_tensor(),
+        allocator=_TABLE["utils.allocator"](),
+        target={"determine_target": targets.determine_target},
+    ),
     "utils.tensor": _tensor,
+    "utils.allocator": lambda: {"get_allocator": allocator.get_allocator, "BaseAllocator": allocator.BaseAllocator},
     "utils.target": lambda: {"determine_target": targets.determine_target},
     "profiler": lambda: {
         "Profiler": profiler.Profiler,
@@ -165,6 +178,12 @@ _TABLE: dict[str, Callable[[], dict[str, Any]]] = {
     "backend.target": lambda: {"determine_target": targets.determine_target},
     "transform": _transform,
     "transform.pass_config": lambda: {"PassConfigKey": pass_configs.PassConfigKey},
+    "distributed": lambda: _of_distributed(distributed.__all__),
+    "distributed.utils": lambda: _of_distributed(distributed.__all__),
+    **{
+        f"distributed.{module}": functools.partial(_of_distributed, names)
+        for module, names in distributed.ALIASES.items()
+    },
     "math": lambda: {"next_power_of_2": _settings.next_power_of_2, "cdiv": _settings.cdiv},
     "env": lambda: {
         "env": types.SimpleNamespace(),

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .. import knobs
+
 _REDUCE: dict[str, Callable[[list[float]], float]] = {
     "mean": statistics.fmean,
     "min": min,
@@ -51,7 +53,7 @@ def _on_gpu() -> bool:
     import sys
 
     torch = sys.modules.get("torch")
-    return torch is not None and torch.cuda.is_available()
+    return torch is not None and not knobs.simulated_gpus() and torch.cuda.is_available()
 
 
 def do_bench(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Helpers of test programs: comparison, seeds, skips."""
 
+import functools
+import importlib
 import importlib.util
 import inspect
 import operator
@@ -114,6 +116,56 @@ requires_cuda_compute_version_eq = _comparison("eq")
 
 def requires_package(name: str) -> Any:
     return _skip_unless(importlib.util.find_spec(name) is not None, f"needs the package {name}")
+
+
+def requires_distributed(function: Any = None) -> Any:
+    """Several ranks: on GPUs two of them, on the simulator nothing."""
+    available = str(targets.Target(None)) == "sim" or importlib.import_module("torch").cuda.device_count() > 1
+    mark = _skip_unless(available, "needs two GPUs, or target 'sim'")
+    return mark if function is None else mark(function)
+
+
+def distributed_test(nprocs: int = 2, require_fabric: bool = False, require_multicast: bool = False) -> Any:
+    """A test `f(local_rank, num_ranks, …)` that runs once a rank, each in a process of its own. On the simulator the
+    ranks meet in a machine that the test starts."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        @functools.wraps(function)
+        def test(*args: Any, **kwargs: Any) -> None:
+            import torch.multiprocessing
+
+            from .. import knobs
+            from ..distributed import launcher
+
+            on_sim = str(targets.Target(None)) == "sim"
+            more = {"MASTER_PORT": str(launcher.free_port())}
+            if on_sim:
+                more["TILESCALE_SIM_GPUS"] = str(nprocs)
+            with launcher.machine() if on_sim else launcher.no_machine(), knobs.variables(**more):
+                spawn: Any = torch.multiprocessing.spawn
+                spawn(_as_rank, (function.__module__, function.__qualname__, nprocs, args, kwargs), nprocs)
+
+        signature = inspect.signature(function)
+        kept = list(signature.parameters.values())[2:]  # a test runner must not ask for rank and count
+        test.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+        test.in_rank = function  # type: ignore[attr-defined]
+        mark = _skip_unless(not require_fabric and not require_multicast, "multicast and fabric handles are not used")
+        return mark(requires_distributed(test))
+
+    return decorate
+
+
+def _as_rank(rank: int, module: str, name: str, ranks: int, args: Any, kwargs: Any) -> None:
+    from .. import knobs
+
+    if knobs.simulated_gpus():
+        from ..compat import torch_on_sim
+
+        torch_on_sim.install()
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    found.in_rank(rank, ranks, *args, **kwargs)
 
 
 def _other_target(name: str) -> Callable[..., Any]:

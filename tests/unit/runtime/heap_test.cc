@@ -48,7 +48,8 @@ TEST(Arena, BlocksNeverMeetAndGapsJoin) {
 // Ranks in host memory, 1 MB each.
 class TestHeap : public SymmetricHeap {
  public:
-  explicit TestHeap(int ranks) : SymmetricHeap(ranks), memory_(static_cast<size_t>(ranks) << 20) {}
+  explicit TestHeap(const HeapRequest& request)
+      : SymmetricHeap(request), memory_(static_cast<size_t>(request.ranks) << 20) {}
   const char* transport() const override { return "test"; }
   std::shared_ptr<Device> device(int rank) const override {
     return GetDevice("fake", "heap", rank);
@@ -79,12 +80,13 @@ class TestHeap : public SymmetricHeap {
 };
 
 const bool kRegistered = [] {
-  RegisterTransport("test", [](int ranks) { return std::make_shared<TestHeap>(ranks); });
+  RegisterTransport("test",
+                    [](const HeapRequest& request) { return std::make_shared<TestHeap>(request); });
   return true;
 }();
 
 TEST(Heap, RanksAllocateTheSame) {
-  const auto heap = OpenHeap("test", 3);
+  const auto heap = OpenHeap("test", {3});
   void* a0 = heap->Allocate(0, {"A", 8192, kF32});
   EXPECT_EQ(ErrorOf([&] { heap->Allocate(1, {"B", 4096, kF32}); }),
             "ValueError: allocation 0 of rank 1 is `B` of 4096 bytes, but that of rank 0 is `A` of "
@@ -97,18 +99,45 @@ TEST(Heap, RanksAllocateTheSame) {
 }
 
 TEST(Heap, MemoryIsFreeWhenAllHaveFreedIt) {
-  const auto heap = std::static_pointer_cast<TestHeap>(OpenHeap("test", 2));
+  const auto heap = std::static_pointer_cast<TestHeap>(OpenHeap("test", {2}));
   void* a0 = heap->Allocate(0, {"A", 64, kF32});
   void* a1 = heap->Allocate(1, {"A", 64, kF32});
   EXPECT_EQ(heap->live, 1);
   heap->Free(1, a1);
-  EXPECT_EQ(heap->live, 1);
+  heap->Free(1, a1);
+  EXPECT_EQ(heap->live, 1) << "rank 0 has not freed it";
   heap->Free(0, a0);
   EXPECT_EQ(heap->live, 0);
 }
 
+TEST(Heap, HasALimit) {
+  const auto heap = OpenHeap("test", {.ranks = 2, .limit = 1024});
+  void* a = heap->Allocate(0, {"A", 300, kF32});
+  heap->Allocate(0, {"B", 512, kF32});
+  EXPECT_EQ(ErrorOf([&] { heap->Allocate(0, {"C", 4, kF32}); }),
+            "MemoryError: `C` of 4 bytes does not fit: the symmetric heap has 1024 bytes on each "
+            "rank, of which 1024 are used\nhelp: pass a larger size to get_allocator");
+  void* a1 = heap->Allocate(1, {"A", 300, kF32});
+  heap->Allocate(1, {"B", 512, kF32});
+  heap->Free(0, a);
+  heap->Free(1, a1);
+  heap->Allocate(0, {"C", 4, kF32});
+}
+
+TEST(Heap, OfOneRankOnly) {
+  const auto heap = std::static_pointer_cast<TestHeap>(OpenHeap("test", {.ranks = 4, .own = 2}));
+  void* a = heap->Allocate(2, {"A", 64, kF32});
+  // A peer's memory in a launch of this process: the launch is still this rank's.
+  EXPECT_EQ(FindHeap(heap->Peer(a, 2, 3)).rank, 2);
+  EXPECT_EQ(OwnHeap().heap, heap);
+  heap->Free(2, a);
+  EXPECT_EQ(heap->live, 0);
+  heap->Close();
+  EXPECT_EQ(OwnHeap().heap, nullptr);
+}
+
 TEST(Heap, ClosesOnce) {
-  const auto heap = OpenHeap("test", 1);
+  const auto heap = OpenHeap("test", {1});
   void* a = heap->Allocate(0, {"A", 64, kF32});
   EXPECT_EQ(FindHeap(a).heap, heap);
   heap->Close();
@@ -116,8 +145,9 @@ TEST(Heap, ClosesOnce) {
   EXPECT_EQ(ErrorOf([&] { heap->Close(); }), "RuntimeError: the world is closed already");
   EXPECT_EQ(ErrorOf([&] { heap->Allocate(0, {"B", 64, kF32}); }),
             "RuntimeError: the world of this allocation is closed");
-  EXPECT_EQ(ErrorOf([&] { OpenHeap("test", 0); }), "ValueError: a world has 1 to 72 ranks, got 0");
-  EXPECT_EQ(ErrorOf([&] { OpenHeap("carrier pigeon", 2); }).substr(0, 52),
+  EXPECT_EQ(ErrorOf([&] { OpenHeap("test", {0}); }),
+            "ValueError: a world has 1 to 72 ranks, got 0");
+  EXPECT_EQ(ErrorOf([&] { OpenHeap("carrier pigeon", {2}); }).substr(0, 52),
             "ValueError: there is no transport 'carrier pigeon'; ");
 }
 
@@ -129,15 +159,17 @@ TEST(Heap, TheLauncherFindsIt) {
   const auto call = [&] {
     return ErrorOf([&] { CallExecutable(executable, Args().Add(a).Add(int64_t{0}).Add(0.0)); });
   };
-  EXPECT_EQ(call(),
-            "RuntimeError: scale asks for ranks, but is launched without any: no tensor given is "
-            "in symmetric memory\nhelp: launch it with World.launch");
+  EXPECT_EQ(
+      call(),
+      "RuntimeError: scale asks for ranks, but is launched without any: no tensor given is "
+      "in symmetric memory\nhelp: launch it with World.launch, or with tensors of an allocator");
   artifact.params[0].remote = "line 12 of put.py";
   Executable remote(artifact);
   EXPECT_EQ(ErrorOf([&] { CallExecutable(remote, Args().Add(a).Add(int64_t{0}).Add(0.0)); }),
             "RuntimeError: scale: line 12 of put.py reaches `A` of other ranks, but the tensor "
-            "given is not in symmetric memory\nhelp: allocate it with World.tensor");
-  const auto heap = OpenHeap("test", 2);
+            "given is not in symmetric memory\nhelp: allocate it with World.tensor, or with "
+            "tilelang.tensor(..., allocator=)");
+  const auto heap = OpenHeap("test", {2});
   void* mine = heap->Allocate(0, {"A", 128, kF16});
   a.tensor.data = heap->Peer(mine, 0, 1);
   EXPECT_EQ(call(), "no error");

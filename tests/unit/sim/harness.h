@@ -17,9 +17,9 @@
 namespace tilescale::sim {
 
 // Tests run from the sources' root.
-inline std::shared_ptr<Module> Compiled(const std::string& path,
-                                        const std::vector<std::string>& options = {}) {
-  static auto* known = new std::map<std::string, std::shared_ptr<Module>>;
+inline std::shared_ptr<KernelModule> Compiled(const std::string& path,
+                                              const std::vector<std::string>& options = {}) {
+  static auto* known = new std::map<std::string, std::shared_ptr<KernelModule>>;
   std::string key = path;
   for (const auto& o : options) key += " " + o;
   auto& module = (*known)[key];
@@ -35,8 +35,8 @@ inline std::shared_ptr<Module> Compiled(const std::string& path,
   return module;
 }
 
-inline std::shared_ptr<Module> CompiledText(const std::string& text) {
-  static auto* known = new std::map<std::string, std::shared_ptr<Module>>;
+inline std::shared_ptr<KernelModule> CompiledText(const std::string& text) {
+  static auto* known = new std::map<std::string, std::shared_ptr<KernelModule>>;
   auto& module = (*known)[text];
   if (!module) module = Machine::Get().Load(CompileKernel(text).binary);
   return module;
@@ -93,7 +93,7 @@ struct Case {
   u32 ranks = 1, ctas = 1, threads = 32, slots = 8;
 };
 
-inline void LaunchAll(const std::shared_ptr<Module>& module, const Case& c,
+inline void LaunchAll(const std::shared_ptr<KernelModule>& module, const Case& c,
                       const Buffers& buffers) {
   for (u32 r = 0; r < c.ranks; ++r) {
     LaunchInfo l;

@@ -49,7 +49,7 @@ class Gemm {
       b_[j] = Half(ValueB(j));
     }
   }
-  Report Run(u64 seed, const std::shared_ptr<Module>& module) {
+  Report Run(u64 seed, const std::shared_ptr<KernelModule>& module) {
     Machine& m = Machine::Get();
     m.SetSeed(seed);
     LaunchInfo l;

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ._ffi import function
-from ._jit import machine
-from .language.dtypes import dtype as _dtype
-from .targets import Target
+from .._ffi import function
+from .._jit import machine
+from ..language.dtypes import dtype as _dtype
+from ..targets import Target
 
 
 class SymmetricTensor:
@@ -48,7 +48,7 @@ class PerRank:
         self.values = list(values)
 
 
-def _framework(part: Any, on_gpu: bool) -> Any:
+def framework_tensor(part: Any, on_gpu: bool) -> Any:
     """A tensor of torch where it is loaded or the only one that can hold it, else of numpy."""
     if "torch" in sys.modules or on_gpu:
         try:
@@ -74,7 +74,7 @@ class World:
         self.target = Target(target)
         self.ranks = ranks
         self.on_gpu = self.target.text.split()[0] != "sim"
-        self._heap = function("runtime.open_heap")("local" if self.on_gpu else "sim", ranks)
+        self._heap = function("runtime.open_heap")("local" if self.on_gpu else "sim", ranks, -1, 0, "")
         self._launched: list[Any] = []
         self._tensors = 0
 
@@ -92,7 +92,7 @@ class World:
         name = name or f"tensor_{self._tensors}"
         self._tensors += 1
         parts = [self._heap.tensor(r, list(extents), str(data_type), name) for r in range(self.ranks)]
-        return SymmetricTensor([_framework(p, self.on_gpu) for p in parts], extents, data_type, name)
+        return SymmetricTensor([framework_tensor(p, self.on_gpu) for p in parts], extents, data_type, name)
 
     def launch(self, kernel: Any, *args: Any) -> None:
         """Launches `kernel` on every rank. A SymmetricTensor stands for each rank's part, a PerRank for its values, all
