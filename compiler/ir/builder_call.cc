@@ -61,6 +61,8 @@ struct SimpleRow {
 };
 constexpr std::array kSimple = {
     SimpleRow{"named_barrier_arrive", "bar.arrive", "ii"},
+    SimpleRow{"quiet", "comm.quiet", ""},
+    SimpleRow{"fence", "comm.quiet", ""},
     SimpleRow{"sync_warp", "warp.sync", "m"},
     SimpleRow{"syncthreads_count", "bar.cta_count", "p"},
     SimpleRow{"syncthreads_and", "bar.cta_and", "p"},
@@ -445,6 +447,23 @@ Var LdMatrix(BuilderObj* b, const Values& given) {
   return Var();
 }
 
+// (barrier, expected): one thread of the grid lets `expected` arrivals carry into the last bit. An
+// addition, so that blocks may arrive before it.
+Var InitGpuBarrier(BuilderObj* b, const Values& args) {
+  Place place = AtomicPlace(b, "init_barrier_gpu", Arg(args, 0), 1);
+  if (!SameType(place.dtype, UInt(32))) {
+    Raise("TypeError", "T.init_barrier_gpu needs an element of uint32, got ",
+          LanguageName(place.dtype));
+  }
+  Expr left = Sub(MakeConst(0x80000000, UInt(32)), CastTo(ToExpr(Arg(args, 1)), UInt(32)));
+  Expr first = Eq(LinearThread(b), MakeConst(0));
+  for (const Var& block : b->kernel()->block_vars) first = And(first, Eq(block, MakeConst(0)));
+  b->BeginIf(first);
+  b->EmitCall("red.add", {place.address, left}, Void(), "relaxed.gpu");
+  b->End();
+  return Var();
+}
+
 Var SetMaxNreg(BuilderObj* b, const Values& args) {
   bool inc = ToInt(Arg(args, 1), "is_inc") != 0;
   return b->EmitCall(inc ? "setmaxnreg.inc" : "setmaxnreg.dec",
@@ -516,6 +535,7 @@ Var BuilderObj::AddCall(const std::string& name, const Values& args, const ffi::
   if (name == "atomic_load") return AtomicLoad(this, args);
   if (name == "atomic_store") return AtomicStore(this, args);
   if (name.starts_with("warp_reduce_")) return WarpReduce(this, name.substr(12), args);
+  if (name == "init_barrier_gpu") return InitGpuBarrier(this, args);
   if (name == "shuffle_elect") return Elect(this, args);
   if (name == "ptx_cp_async") return CpAsync(this, args);
   if (name == "ptx_ldmatrix") return LdMatrix(this, args);

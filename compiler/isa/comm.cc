@@ -24,15 +24,29 @@ Instr Signal(const std::string& name, const std::string& header, const std::stri
 std::vector<Instr> Rows() {
   std::vector<Instr> out;
   // unroll, destination, source, count, lane, lanes
-  Instr copy;
-  copy.name = "comm.copy";
-  copy.header = "comm/distributed.cuh";
-  copy.function = "ts::comm::copy_run";
-  copy.effects = {{1, ir::Mode::kWrite}, {2, ir::Mode::kRead}};
-  copy.issue = Issue::kGroup;
-  copy.template_args = 1;
-  out.push_back(copy);
+  for (bool nbi : {false, true}) {
+    for (bool bytes : {false, true}) {
+      Instr copy;
+      copy.name = std::string("comm.copy") + (bytes ? "_bytes" : "") + (nbi ? "_nbi" : "");
+      copy.header = "comm/distributed.cuh";
+      copy.function = nbi ? "ts::comm::copy_run_nbi" : "ts::comm::copy_run";
+      ir::Done done = nbi ? ir::Done::kQuiet : ir::Done::kProgram;
+      copy.effects = {{1, ir::Mode::kWrite, ir::Proxy::kGeneric, done},
+                      {2, ir::Mode::kRead, ir::Proxy::kGeneric, done}};
+      copy.issue = Issue::kGroup;
+      copy.template_args = 1;
+      if (bytes) copy.casts = {"ts::u8*", "const ts::u8*"};
+      out.push_back(copy);
+    }
+  }
+  Instr quiet;
+  quiet.name = "comm.quiet";
+  quiet.header = "ptx/nbi.cuh";
+  quiet.function = "ts::ptx::quiet";
+  quiet.sync = SyncKind::kFence;
+  out.push_back(quiet);
   out.push_back(Signal("signal.add", "ptx/atomic.cuh", "ts::ptx::red_add", ir::Order::kRelease));
+  out.push_back(Signal("signal.set", "ptx/ldst.cuh", "ts::ptx::st", ir::Order::kRelease));
   out.push_back(Signal("signal.wait", "comm/sync.cuh", "ts::comm::wait_ge", ir::Order::kAcquire));
   for (const char* relation : {"eq", "ne", "ge", "le", "gt", "lt"}) {
     Instr r = Signal(std::string("wait.") + relation, "comm/sync.cuh",

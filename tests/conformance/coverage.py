@@ -26,6 +26,7 @@ ELSEWHERE = {
     "put_nbi": "needs ranks: the two-rank example",
     "quiet": "needs ranks: the two-rank example",
     "copy_run": "moves between ranks: tests/distributed",
+    "copy_run_nbi": "moves between ranks: tests/distributed",
     "barrier_blocks": "needs ranks: tests/distributed",
     "grid_sync": "needs a cooperative launch: tests/numerics/test_grid.py",
     **{

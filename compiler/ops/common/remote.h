@@ -21,24 +21,18 @@ ir::Region SignalArg(const ir::TileOpObj* op, std::string_view param, const std:
 // One element of `r` as the op's only place; raises when `r` is more than one.
 ir::Region OneElement(const ir::Region& r, const std::string& what, const ir::Span& span);
 
-// T.put and T.get: args src, dst, dst_pe or src_pe, size, unroll_factor. With `size` the operands
-// are addresses and `size` consecutive elements move; without, tiles move, converted and guarded as
-// by T.copy.
-ir::TileOp MakeMove(ir::TileOp op, const char* base, bool put);
-ir::Effects MoveEffects(const ir::TileOpObj* op);
-ir::Stmt MoveNest(const ir::TileOpObj* op);
-void LowerRunByGroup(const ir::TileOpObj* op, LowerContext* c);
-void LowerRunByWarp(const ir::TileOpObj* op, LowerContext* c);
-std::optional<std::string> RefuseTileMove(const ir::TileOpObj* op, const OpContext& c);
-std::optional<std::string> RefuseRun(const ir::TileOpObj* op, const OpContext& c);
-// Runs of elements are rows of memory.
-int64_t LinearOnly(const ir::TileOpObj* op, int arg, const Target& target);
-std::vector<ir::OpParam> MoveParams(bool put);
+// T.put, T.get and their forms by a warp and by one thread: args src, dst, dst_pe or src_pe, size,
+// unroll_factor, bytes, nbi. With `size` the operands are addresses and `size` consecutive elements
+// (or bytes) move; without, tiles move, converted and guarded as by T.copy. `nbi`: complete at
+// T.quiet only.
+std::vector<TileOpDef> MoveOps(bool put);
 
 // "release.sys" of the arguments `sem` and `scope`; raises unless `sem` is one of `allowed`, which
 // `listed` spells.
 std::string OrderText(const ir::TileOpObj* op, const std::string& what,
                       std::initializer_list<std::string_view> allowed, const char* listed);
+// Instructions address shared operands as rows of memory.
+int64_t LinearOnly(const ir::TileOpObj* op, int arg, const Target& target);
 // Refuses where a single thread would stand for a whole group.
 std::optional<std::string> RefuseLoneThread(const ir::TileOpObj* op, const OpContext& c);
 

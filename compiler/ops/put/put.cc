@@ -1,44 +1,16 @@
 // SPDX-License-Identifier: MIT
-// T.put, T.put_block and T.put_warp. The contract is in put.md.
+// T.put, T.put_block, T.put_warp and T.putmem. The contract is in put.md.
 #include "compiler/ops/common/remote.h"
 
 namespace tilescale {
 namespace {
 
-using namespace ir;   // NOLINT
-using namespace ops;  // NOLINT
-
-TileOp Make(TileOp op) {
-  return MakeMove(std::move(op), "put", true);
-}
-
-TileOp MakeByWarp(TileOp op) {
-  if (!ExprArg(op.get(), "size").defined()) {
-    RaiseAt(op->span, "TypeError", "T.put_warp: size must not be None");
+struct Registered {
+  Registered() {
+    for (TileOpDef& def : ops::MoveOps(true)) RegisterTileOp(std::move(def));
   }
-  return MakeMove(std::move(op), "put_warp", true);
-}
-
-const TileOpRegistration kPut({
-    .syntax =
-        {.name = "put", .format = "put $src -> $dst", .params = MoveParams(true), .make = Make},
-    .effects = MoveEffects,
-    .lowerings =
-        {{.name = "simt", .refuse = RefuseTileMove, .nest = MoveNest},
-         {.name = "run", .refuse = RefuseRun, .families = LinearOnly, .lower = LowerRunByGroup}},
-});
-
-const TileOpRegistration kPutWarp({
-    .syntax = {.name = "warp_put",
-               .format = "warp_put $src -> $dst",
-               .params = MoveParams(true),
-               .spelled = "put_warp",
-               .participants = Participants::kWarp,
-               .make = MakeByWarp},
-    .effects = MoveEffects,
-    .lowerings =
-        {{.name = "run", .refuse = RefuseRun, .families = LinearOnly, .lower = LowerRunByWarp}},
-});
+};
+const Registered kPut;
 
 }  // namespace
 }  // namespace tilescale

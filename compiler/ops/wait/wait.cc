@@ -14,31 +14,34 @@ using namespace ops;  // NOLINT
 // -------------------------------------------------------------------------------------------
 
 TileOp MakeWait(TileOp op) {
-  Region sig = SignalArg(op.get(), "signal", "T.wait");
+  bool gpu = StringArg(op.get(), "scope") == "gpu";
+  Region sig = SignalArg(op.get(), "signal", gpu ? "T.wait_barrier_gpu" : "T.wait");
   Expr least = Cast(ExprArg(op.get(), "at_least"), sig->buffer->dtype);
   return WithArg(WithArg(op, "signal", sig), "at_least", least);
 }
 
-// One thread polls, as an acquire at system scope that stands for all threads of the group.
+// One thread polls, as an acquire that stands for all threads of the group.
 Effects WaitEffects(const TileOpObj* op) {
   Effect e = Reads(RegionArg(op, "signal"));
   e.mode = ir::Mode::kAtomic;
   e.by = By::kOne;
   e.order = Order::kAcquire;
-  e.scope = MemScope::kSys;
+  e.scope = StringArg(op, "scope") == "gpu" ? MemScope::kGpu : MemScope::kSys;
   return {e};
 }
 
 void LowerWait(const TileOpObj* op, LowerContext* c) {
   Stmt call = MakeCall("signal.wait", {MakeAddr(RegionArg(op, "signal")), ExprArg(op, "at_least")},
-                       op->span, {}, "acquire.sys");
+                       op->span, {}, "acquire." + StringArg(op, "scope"));
   c->Emit(MakeIf(Eq(c->tid, MakeConst(0)), call, op->span));
 }
 
 const TileOpRegistration kWait({
     .syntax = {.name = "wait_signal",
                .format = "wait_signal $signal, $at_least",
-               .params = {{"signal", ArgKind::kRegion, 'm'}, {"at_least", ArgKind::kExpr}},
+               .params = {{"signal", ArgKind::kRegion, 'm'},
+                          {"at_least", ArgKind::kExpr},
+                          {"scope", ArgKind::kString, 0, "sys"}},
                .spelled = "wait",
                .make = MakeWait},
     .effects = WaitEffects,

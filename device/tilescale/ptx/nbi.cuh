@@ -6,6 +6,9 @@
 namespace ts {
 namespace ptx {
 
+// Does a put take effect later than at its return?
+constexpr bool kNbiDelays = false;
+
 // One thread copies `bytes` to an address of a peer (ts::peer). Weak stores; ordered for others by
 // quiet and a signal after it, not by their return.
 TS_DEVICE void put_nbi(void* to, const void* from, u32 bytes) {

@@ -19,6 +19,35 @@ class WaitSemantics(enum.IntEnum):
     VOLATILE = 1
 
 
+class CmpType(enum.IntEnum):
+    """How T.signal_wait_until compares; the numbers are NVSHMEM's."""
+
+    EQ = 0
+    NE = 1
+    GT = 2
+    LE = 3
+    LT = 4
+    GE = 5
+
+
+class Amo(enum.IntEnum):
+    """What T.signal_op and the puts with a signal do to it; the numbers are NVSHMEM's."""
+
+    SIGNAL_SET = 9
+    SIGNAL_ADD = 10
+
+
+class Team(enum.IntEnum):
+    """Sets of ranks; the numbers are NVSHMEM's."""
+
+    WORLD = 0
+    SHARED = 1
+    NODE = 2
+    SAME_MYPE_NODE = 3
+    SAME_GPU = 4
+    GPU_LEADERS = 5
+
+
 class Signal:
     """One element of a tensor through which ranks signal: counts up, starts at 0.
 
@@ -79,17 +108,21 @@ def _choice(x: Any, of: Any, what: str, more: tuple[str, ...] = ()) -> str:
     raise ValueError(f"{what} must be one of {', '.join([*names, *more])}, got {x!r}")
 
 
+def _wait(name: str, relation: str, place: Any, expected: Any, peer: Any, scope: str, order: str) -> Any:
+    t = tracer.current(f"T.{name}")
+    at = place.region if isinstance(place, expr.Addr) else ops.region(place, name)
+    seen = Cell(t.alloc("local.var", at.dtype, [1]))
+    t.tile("wait_value", [place, relation, expr.value(expected), seen.buffer, expr.value(peer), scope, order])
+    return seen
+
+
 def _waiter(relation: str, sign: str) -> Callable[..., Any]:
     name = f"wait_{relation}"
 
     def wait(value: Any, expected: Any, peer: Any = -1, *, scope: Any = "sys", semantics: Any = "acquire") -> Any:
-        t = tracer.current(f"T.{name}")
-        place = ops.region(value, name)
         in_scope = _choice(scope, WaitScope, f"T.{name}: scope", ("cta",))
         order = _choice(semantics, WaitSemantics, f"T.{name}: semantics", ("relaxed",))
-        seen = Cell(t.alloc("local.var", place.dtype, [1]))
-        t.tile("wait_value", [place, relation, expr.value(expected), seen.buffer, expr.value(peer), in_scope, order])
-        return seen
+        return _wait(name, relation, ops.address(value, name), expected, peer, in_scope, order)
 
     wait.__name__ = wait.__qualname__ = name
     wait.__doc__ = f"""Each calling thread waits until an element of rank `peer` is {sign} `expected`; gives it.
@@ -104,3 +137,50 @@ wait_ge = _waiter("ge", "at least")
 wait_le = _waiter("le", "at most")
 wait_gt = _waiter("gt", "greater than")
 wait_lt = _waiter("lt", "less than")
+
+
+# The names of NVSHMEM. Moves are rows of the table; here is what takes more than one op.
+
+
+def _sent(t: tracer.Tracer, scope: str, signal: Any, value: Any, op: Any, pe: Any, name: str) -> None:
+    kind = _choice(op, Amo, f"T.{name}: sig_op").removeprefix("signal_")
+    t.tile(f"{scope}notify", [ops.address(signal, name), expr.value(pe), expr.value(value), kind])
+
+
+def signal_op(sig_addr: Any, signal: Any, sig_op: Any, pe: Any) -> None:
+    """The calling thread sets a signal on rank `pe`, or adds to it: Amo.SIGNAL_SET, Amo.SIGNAL_ADD. A release at system
+    scope of what the thread did and learnt."""
+    _sent(tracer.current("T.signal_op"), "thread_", sig_addr, signal, sig_op, pe, "signal_op")
+
+
+def signal_wait_until(sig_addr: Any, cmp: Any, val: Any) -> Any:
+    """The calling thread waits until a signal of this rank compares with `val` as `cmp` (CmpType) says; gives it."""
+    relation = _choice(cmp, CmpType, "T.signal_wait_until: cmp")
+    return _wait("signal_wait_until", relation, ops.address(sig_addr, "signal_wait_until"), val, -1, "sys", "acquire")
+
+
+def _put_with_signal(name: str, scope: str, who: str) -> Callable[..., None]:
+    def put(dest: Any, src: Any, nelems: Any, sig_addr: Any, signal: Any, sig_op: Any, pe: Any) -> None:
+        t = tracer.current(f"T.{name}")
+        moved = [ops.address(src, name), ops.address(dest, name), expr.value(pe), expr.value(nelems), 4, True]
+        t.tile(f"{scope}put", moved)
+        _sent(t, scope, sig_addr, signal, sig_op, pe, name)
+
+    put.__name__ = put.__qualname__ = name
+    put.__doc__ = f"""Copies `nelems` bytes to rank `pe` by {who}; sets the signal there, or adds to it, behind them."""
+    return put
+
+
+putmem_signal = _put_with_signal("putmem_signal", "thread_", "the calling thread")
+putmem_signal_warp = _put_with_signal("putmem_signal_warp", "warp_", "the lanes of the calling warp")
+putmem_signal_block = _put_with_signal("putmem_signal_block", "", "the threads of the block")
+putmem_signal_nbi = _put_with_signal("putmem_signal_nbi", "thread_", "the calling thread")
+putmem_signal_nbi_warp = _put_with_signal("putmem_signal_nbi_warp", "warp_", "the lanes of the calling warp")
+putmem_signal_nbi_block = _put_with_signal("putmem_signal_nbi_block", "", "the threads of the block")
+
+
+def sync_barrier_gpu(barrier: Any) -> None:
+    """T.arrive_barrier_gpu and T.wait_barrier_gpu: the blocks of this GPU that were announced meet."""
+    t = tracer.current("T.sync_barrier_gpu")
+    t.tile("notify", [ops.address(barrier, "sync_barrier_gpu"), None, 1, "add", "gpu"])
+    t.tile("wait_signal", [ops.address(barrier, "sync_barrier_gpu"), 0x80000000, "gpu"])

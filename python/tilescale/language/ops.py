@@ -40,7 +40,8 @@ def region(x: Any, op: str) -> Any:
     raise TypeError(f"T.{op} needs a buffer, a slice or an element of a buffer, got {type(x).__name__} {x!r:.60}")
 
 
-def _address(x: Any, op: str) -> Any:
+def address(x: Any, op: str) -> Any:
+    """Memory: an element, a buffer, a slice, a pointer."""
     x = _place(x)
     return x if isinstance(x, (Buffer, Region, Expr, str)) else value(x)
 
@@ -91,7 +92,7 @@ _CONVERT: dict[str, Callable[[Any, str], Any]] = {
     "r": region,
     "w": region,
     "m": region,
-    "a": _address,
+    "a": address,
     "b": _barrier,
     "v": _value_or_memory,
     "k": _buffer_map,
