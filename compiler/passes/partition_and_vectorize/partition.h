@@ -13,6 +13,7 @@
 
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace tilescale::partition {
@@ -103,11 +104,26 @@ struct NestPlan {
 NestPlan PlanNest(const Layout& layout, const ir::Expr& tid, int64_t threads,
                   const ffi::Array<ir::Var>& vars, arith::Analyzer* analyzer, const ir::Span& span);
 
+// Which storages may share memory: a pointer's and a peer's with all global ones, and the
+// parameters that annotate_restrict_buffers names with each other (compiler.md §1).
+struct Aliases {
+  std::unordered_set<const ir::StorageObj*> named;
+  bool May(const ir::Storage& a, const ir::Storage& b) const;
+};
+
+struct VectorOptions {
+  int64_t max_width = 16;
+  bool async = false;        // copies global → shared become cp.async
+  bool aligned = false;      // tensors' base addresses may be relied on to be aligned to the
+                             // accesses (a launch fact, collected by the caller)
+  bool independent = false;  // no iteration reads what another writes: the points of a nest
+  const Aliases* aliases = nullptr;
+};
+
 // A loop of `extent` iterations over var (a fact of `analyzer`) with a flat body: vector accesses
-// where legal. `async`: copies global → shared become cp.async. `aligned`: tensors' base addresses
-// may be relied on to be aligned to the accesses (a launch fact, collected by the caller).
+// where legal.
 std::vector<ir::Stmt> VectorizeLoop(const ir::Var& var, int64_t extent, std::vector<ir::Stmt> body,
-                                    int64_t max_width, bool async, bool aligned,
-                                    arith::Analyzer* analyzer, const ir::Span& span);
+                                    const VectorOptions& options, arith::Analyzer* analyzer,
+                                    const ir::Span& span);
 
 }  // namespace tilescale::partition

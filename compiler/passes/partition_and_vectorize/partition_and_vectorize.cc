@@ -70,7 +70,9 @@ class Partitioner {
   Kernel Run() {
     arith::BindKernel(&analyzer_, func_, kernel_);
     for (const Param& p : func_->params) {
-      if (p->buffer.defined()) memories_.DeclareGlobal(p->buffer);
+      if (!p->buffer.defined()) continue;
+      memories_.DeclareGlobal(p->buffer);
+      if (!p->restrict_) aliases_.named.insert(p->buffer->storage.get());
     }
     for (const Stmt& s : StmtsOf(func_->body)) {
       const auto* alloc = s.as<AllocObj>();
@@ -246,8 +248,8 @@ class Partitioner {
     std::vector<Stmt> body = Visit(s->body);
     auto extent = AsInt(out->extent);
     if (s->loop() == ForKind::kVector && extent && IsConst(out->begin, 0) && !s->step.defined()) {
-      std::vector<Stmt> wide = VectorizeLoop(s->var, *extent, body, 16, false,
-                                             ctx_->may_require_alignment(), &analyzer_, s->span);
+      VectorOptions options{.aligned = ctx_->may_require_alignment(), .aliases = &aliases_};
+      std::vector<Stmt> wide = VectorizeLoop(s->var, *extent, body, options, &analyzer_, s->span);
       analyzer_.Leave(mark);
       return wide;
     }
@@ -304,8 +306,12 @@ class Partitioner {
     if (uses_slots.defined()) body = Guarded(std::move(body), uses_slots, s->span);
     if (!plan.digits.empty()) {
       const SlotDigit& d = plan.digits[inner];
-      body = VectorizeLoop(d.var, d.extent, std::move(body), s->width > 0 ? s->width : 16,
-                           s->prefer_async, ctx_->may_require_alignment(), &analyzer_, s->span);
+      VectorOptions options{.max_width = s->width > 0 ? s->width : 16,
+                            .async = s->prefer_async,
+                            .aligned = ctx_->may_require_alignment(),
+                            .independent = true,
+                            .aliases = &aliases_};
+      body = VectorizeLoop(d.var, d.extent, std::move(body), options, &analyzer_, s->span);
     }
     for (size_t i = 0; i < plan.digits.size(); ++i) {
       if (i == inner) continue;
@@ -425,6 +431,7 @@ class Partitioner {
   PassContext* ctx_;
   arith::Analyzer analyzer_;
   Memories memories_;
+  Aliases aliases_;
   AddressRewriter rewrite_;
   Expr tid_;
   int64_t threads_ = 0;

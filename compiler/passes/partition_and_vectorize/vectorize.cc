@@ -3,6 +3,12 @@
 // index is linear in k with coefficient 1 and, at k = 0, a multiple of the access's width, and its
 // guard does not depend on k. Runs become one vector access; everything else stays scalar in the
 // loop over k.
+//
+// Each point keeps the order of its statements (compiler.md §3, I7). A run that is stored goes to
+// memory behind the loop over k, so whatever else the body does to that memory must go through the
+// same lanes in registers (Chunk) or be provably elsewhere; where neither holds, the store stays
+// scalar, in its place.
+#include "compiler/isa/instr.h"
 #include "compiler/passes/partition_and_vectorize/partition.h"
 #include "support/diagnostics.h"
 
@@ -29,17 +35,39 @@ bool IsMemory(const Buffer& b) {
   return b->space() == Space::kGlobal || b->space() == Space::kShared;
 }
 
+// A run that the body stores; its elements are lanes in registers until the loop over k ends.
+struct Chunk {
+  const StoreObj* store;  // the first that every iteration performs
+  int64_t width;          // of one access
+  bool alone = true;      // no other statement touches it: its loads stay in memory
+  bool filled = false;    // read before it is written
+  Buffer lanes;
+};
+
+bool SameGuard(const Expr& a, const Expr& b) {
+  return a.defined() == b.defined() && (!a.defined() || SameExpr(a, b));
+}
+
 class Vectorizer {
  public:
-  Vectorizer(const Var& v, int64_t extent, std::vector<Stmt> body, bool aligned,
+  Vectorizer(const Var& v, int64_t extent, std::vector<Stmt> body, const VectorOptions& options,
              arith::Analyzer* analyzer, const Span& span)
       : v_(v),
         extent_(extent),
         body_(std::move(body)),
-        aligned_(aligned),
+        options_(options),
         analyzer_(analyzer),
         span_(span) {
-    for (const Stmt& s : body_) {
+    for (size_t i = 0; i < body_.size(); ++i) {
+      const Stmt& s = body_[i];
+      Walk(s, [&](const NodeObj* n) {
+        jumps_ = jumps_ || n->kind == NodeKind::kJump || n->kind == NodeKind::kWhile;
+        calls_ = calls_ || n->kind == NodeKind::kCall;
+        if (n->kind == NodeKind::kStore) {
+          written_.emplace_back(static_cast<const StoreObj*>(n)->buffer->storage, i);
+        }
+        return true;
+      });
       if (const auto* bind = s.as<BindObj>()) body_vars_.push_back(bind->var);
       if (const auto* call = s.as<CallObj>()) {
         for (const Expr& r : call->results) {
@@ -49,8 +77,9 @@ class Vectorizer {
     }
   }
 
-  std::vector<Stmt> Run(int64_t max_width) {
-    int64_t width = ChooseWidth(max_width);
+  std::vector<Stmt> Run() {
+    // A point that may leave the loop, or wait in it, is done before the next one begins.
+    int64_t width = jumps_ ? 1 : ChooseWidth(options_.max_width);
     if (width == 1) return Scalar();
     w_ = MakeVar(std::string(v_->name) + "_o");
     k_ = MakeVar(std::string(v_->name) + "_i");
@@ -85,7 +114,7 @@ class Vectorizer {
   int64_t RunWidth(const Buffer& b, const Expr& index, const Expr& guard, int64_t limit) {
     if (b->dtype.bits < 8) return 1;
     // Without a fact about its base address a tensor is aligned to its elements only.
-    if (b->space() == Space::kGlobal && !aligned_) return 1;
+    if (b->space() == Space::kGlobal && !options_.aligned) return 1;
     for (int64_t width = std::min<int64_t>(limit, kMaxVectorBits / b->dtype.bits); width > 1;
          width /= 2) {
       if (extent_ % width == 0 && IsRun(index, guard, width)) return width;
@@ -103,6 +132,7 @@ class Vectorizer {
 
   bool IsRun(const Expr& index, const Expr& guard, int64_t width) {
     if (UsesBodyVar(index) || UsesBodyVar(guard)) return false;
+    if (ReadsWritten(index) || ReadsWritten(guard)) return false;
     Var w = MakeVar("w"), k = MakeVar("k");
     size_t mark = analyzer_->Mark();
     analyzer_->Bind(w, arith::Interval{0, extent_ / width - 1});
@@ -141,18 +171,25 @@ class Vectorizer {
     return analyzer_->Simplify(Compare(code, base, y));
   }
 
-  // Storages that the body writes: a load of one cannot move before the loop over k.
+  // Its value changes within the body: no address of what moves out of the loop over k.
+  bool ReadsWritten(const Expr& e) const {
+    bool found = false;
+    if (!e.defined()) return false;
+    Walk(e, [&](const NodeObj* n) {
+      if (n->kind != NodeKind::kLoad) return !found;
+      const Storage& s = static_cast<const LoadObj*>(n)->buffer->storage;
+      for (const auto& [storage, at] : written_) found = found || options_.aliases->May(storage, s);
+      return !found;
+    });
+    return found;
+  }
+
+  // A load of it in the current statement cannot move before the loop over k.
   bool Written(const Buffer& b) const {
-    for (const Stmt& s : body_) {
-      bool found = false;
-      Walk(s, [&](const NodeObj* n) {
-        if (n->kind == NodeKind::kStore) {
-          found = found || static_cast<const StoreObj*>(n)->buffer->storage.same_as(b->storage);
-        }
-        found = found || n->kind == NodeKind::kCall;
-        return !found;
-      });
-      if (found) return true;
+    if (calls_) return true;
+    for (const auto& [storage, at] : written_) {
+      if (storage.same_as(b->storage)) return true;
+      if (at < current_ && options_.aliases->May(storage, b->storage)) return true;
     }
     return false;
   }
@@ -173,7 +210,8 @@ class Vectorizer {
 
   int64_t ChooseWidth(int64_t limit) {
     int64_t width = 1;
-    for (const Stmt& s : body_) {
+    for (current_ = 0; current_ < body_.size(); ++current_) {
+      const Stmt& s = body_[current_];
       if (const auto* store = s.as<StoreObj>()) {
         if (IsMemory(store->buffer)) {
           width = std::max(width, RunWidth(store->buffer, store->index[0], store->guard, limit));
@@ -211,7 +249,7 @@ class Vectorizer {
     if (const auto* load = value.as<LoadObj>()) {
       if (load->dtype.lanes > 1 || load->buffer->dtype.bits < 8) return Expr();
       if (load->buffer->dtype.bits * width_ > kMaxVectorBits) return Expr();
-      if (load->buffer->space() == Space::kGlobal && !aligned_) return Expr();
+      if (load->buffer->space() == Space::kGlobal && !options_.aligned) return Expr();
       if (load->buffer->space() == Space::kVar || !IsRun(load->index[0], load->guard, width_))
         return Expr();
       auto out = CopyNode(load);
@@ -234,6 +272,148 @@ class Vectorizer {
     return MakeOp(OpCode::kCast, {inner}, WithLanes(op->dtype, static_cast<int>(width_)));
   }
 
+  // -- chunks
+
+  enum class Meets { kNever, kSamePoint, kMaybe };
+
+  // How an access of the body, at any point of a run, meets the chunk that `store` writes.
+  Meets Meet(const StoreObj* store, const Buffer& b, const ffi::Array<Expr>& index) {
+    if (!options_.aliases->May(store->buffer->storage, b->storage)) return Meets::kNever;
+    if (!b.same_as(store->buffer)) return Meets::kMaybe;
+    if (SameExpr(index[0], store->index[0])) return Meets::kSamePoint;
+    // |difference| ≥ width_: outside the chunk, whichever two of its points are compared.
+    arith::Interval apart = analyzer_->Bounds(Sub(index[0], store->index[0]));
+    return apart.lo >= width_ || apart.hi <= -width_ ? Meets::kNever : Meets::kMaybe;
+  }
+
+  // What a node of the body does to the chunk.
+  Meets MeetNode(const StoreObj* store, const NodeObj* n) {
+    if (n->kind == NodeKind::kStore) {
+      const auto* other = static_cast<const StoreObj*>(n);
+      Meets m = Meet(store, other->buffer, other->index);
+      return m == Meets::kSamePoint && other->value.dtype().lanes > 1 ? Meets::kMaybe : m;
+    }
+    if (n->kind == NodeKind::kLoad) {
+      const auto* load = static_cast<const LoadObj*>(n);
+      Meets m = Meet(store, load->buffer, load->index);
+      return m == Meets::kSamePoint && load->dtype.lanes > 1 ? Meets::kMaybe : m;
+    }
+    if (n->kind == NodeKind::kRegion) {
+      const auto* region = static_cast<const RegionObj*>(n);
+      return options_.aliases->May(store->buffer->storage, region->buffer->storage) ? Meets::kMaybe
+                                                                                    : Meets::kNever;
+    }
+    if (n->kind == NodeKind::kCall) {
+      // What orders memory, or reaches what no argument names, stays behind the stores before it.
+      const auto* call = static_cast<const CallObj*>(n);
+      const isa::Instr& row = isa::Get(Str(call->instr));
+      bool orders = row.opaque || row.sync != isa::SyncKind::kNone;
+      orders = orders || (row.order != Order::kWeak && row.order != Order::kRelaxed);
+      std::string_view text = Str(call->text);  // "release.sys": of rows that leave it open
+      if (row.text_is_template) {
+        orders = orders || !(text.starts_with("relaxed") || text.starts_with("weak"));
+      }
+      return orders ? Meets::kMaybe : Meets::kNever;
+    }
+    return Meets::kNever;
+  }
+
+  // The chunk that a store which every iteration performs begins, or nothing: it stays in place.
+  std::optional<Chunk> PlanChunk(size_t at) {
+    const auto* store = body_[at].as<StoreObj>();
+    if (store == nullptr || !IsMemory(store->buffer)) return std::nullopt;
+    Chunk c;
+    c.store = store;
+    c.width = RunWidth(store->buffer, store->index[0], store->guard, width_);
+    if (c.width <= 1) return std::nullopt;
+    bool apart = true, reads = false, fills = false;
+    for (size_t i = 0; i < body_.size(); ++i) {
+      const auto* other = body_[i].as<StoreObj>();
+      Walk(body_[i], [&](const NodeObj* n) {
+        if (n == store) return true;
+        Meets m = MeetNode(store, n);
+        if (m == Meets::kNever) return true;
+        bool own = i == at && n->kind == NodeKind::kLoad;
+        // The points of a nest do not see each other's writes.
+        apart = apart && (m == Meets::kSamePoint || (own && options_.independent));
+        c.alone = c.alone && own;
+        reads = reads || (i <= at && n->kind == NodeKind::kLoad);
+        return true;
+      });
+      if (other != nullptr && other != store && IsMemory(other->buffer) &&
+          Meet(store, other->buffer, other->index) == Meets::kSamePoint) {
+        if (i < at) return std::nullopt;  // the first one's
+        apart = apart && SameGuard(other->guard, store->guard);
+      }
+      if (i > at) continue;
+      const auto* bind = body_[i].as<BindObj>();
+      Unconditional(other  ? other->value
+                    : bind ? bind->value
+                           : Expr(),
+                    [&](const LoadObj* load) {
+                      fills = fills || MeetNode(store, load) == Meets::kSamePoint;
+                    });
+    }
+    if (!apart) return std::nullopt;
+    // Nothing is read that the body might not: it may be read-before-written otherwise.
+    if (reads && !fills && !c.alone) return std::nullopt;
+    c.filled = reads && fills;
+    if (c.filled) c.alone = false;
+    return c;
+  }
+
+  // The chunk that an access belongs to, if its lanes stand for memory.
+  const Chunk* LanesOf(const Buffer& b, const ffi::Array<Expr>& index) const {
+    for (const Chunk& c : chunks_) {
+      if (!c.alone && b.same_as(c.store->buffer) && SameExpr(index[0], c.store->index[0])) {
+        return &c;
+      }
+    }
+    return nullptr;
+  }
+
+  // Accesses of chunks go to their lanes.
+  class ThroughLanes : public Mutator {
+   public:
+    explicit ThroughLanes(Vectorizer* v) : v_(v) {}
+    Expr MutateLoad(const Load& e) override {
+      const Chunk* c = v_->LanesOf(e->buffer, e->index);
+      if (c == nullptr) return DefaultExpr(e);
+      Expr lane = v_->LaneLoad(c->lanes);
+      if (!e->guard.defined()) return lane;
+      Expr other = e->other.defined() ? MutateExpr(e->other) : MakeNumber(0, e->dtype);
+      return If3(MutateExpr(e->guard), lane, other);
+    }
+    Stmt MutateStore(const Store& s) override {
+      const Chunk* c = v_->LanesOf(s->buffer, s->index);
+      if (c == nullptr) return DefaultStmt(s);
+      Expr guard = SameGuard(s->guard, c->store->guard) ? Expr() : MutateExpr(s->guard);
+      return MakeStore(c->lanes, {FloorMod(v_->v_, v_->width_)}, MutateExpr(s->value), s->span,
+                       guard);
+    }
+
+   private:
+    Vectorizer* v_;
+  };
+
+  void FillLanes(const Chunk& c, std::vector<Stmt>* before) {
+    for (int64_t q = 0; q < width_; q += c.width) {
+      Expr value = MakeLoad(c.store->buffer, {At(c.store->index[0], q)},
+                            ChunkGuard(c.store->guard, q), Expr(), static_cast<int>(c.width));
+      before->push_back(MakeStore(c.lanes, {MakeConst(q)}, value, span_));
+    }
+  }
+
+  void WriteLanes(const Chunk& c, std::vector<Stmt>* after) {
+    for (int64_t q = 0; q < width_; q += c.width) {
+      auto out = CopyNode(c.store);
+      out->index = {At(c.store->index[0], q)};
+      out->guard = ChunkGuard(c.store->guard, q);
+      out->value = MakeLoad(c.lanes, {MakeConst(q)}, Expr(), Expr(), static_cast<int>(c.width));
+      after->push_back(Stmt(out));
+    }
+  }
+
   std::vector<Stmt> Vectors() {
     if (body_.size() == 1) {
       if (const auto* store = body_[0].as<StoreObj>()) {
@@ -241,27 +421,28 @@ class Vectorizer {
       }
     }
     std::vector<Stmt> before, inside, after;
-    loads_.clear();
-    for (const Stmt& s : body_) {
+    for (size_t i = 0; i < body_.size(); ++i) {
+      if (auto chunk = PlanChunk(i)) chunks_.push_back(*chunk);
+    }
+    for (Chunk& c : chunks_) {
+      if (c.alone) continue;
+      c.lanes = Lanes(c.store->buffer, "_v", &before);
+      if (c.filled) FillLanes(c, &before);
+    }
+    ThroughLanes through(this);
+    for (current_ = 0; current_ < body_.size(); ++current_) {
+      Stmt s = through(body_[current_]);
       if (const auto* store = s.as<StoreObj>()) {
-        Expr value = Hoist(store->value, &before);
-        int64_t width = IsMemory(store->buffer)
-                            ? RunWidth(store->buffer, store->index[0], store->guard, width_)
-                            : 1;
-        if (width > 1) {
-          Buffer lanes = Lanes(store->buffer, "_v", &before);
-          inside.push_back(MakeStore(lanes, {k_}, Split(value, width_, w_, k_), store->span));
-          for (int64_t q = 0; q < width_; q += width) {
-            auto out = CopyNode(store);
-            out->index = {At(store->index[0], q)};
-            out->guard = ChunkGuard(store->guard, q);
-            out->value = MakeLoad(lanes, {MakeConst(q)}, Expr(), Expr(), static_cast<int>(width));
-            after.push_back(Stmt(out));
-          }
-          continue;
-        }
         auto out = CopyNode(store);
-        out->value = value;
+        out->value = Hoist(store->value, &before);
+        for (Chunk& c : chunks_) {
+          if (!c.alone || c.store != body_[current_].get()) continue;
+          c.lanes = Lanes(store->buffer, "_v", &before);
+          out->buffer = c.lanes;
+          out->index = {k_};
+          out->value = Split(out->value, width_, w_, k_);
+          out->guard = Expr();
+        }
         inside.push_back(SplitStmt(Stmt(out)));
       } else if (const auto* bind = s.as<BindObj>()) {
         auto out = CopyNode(bind);
@@ -271,6 +452,7 @@ class Vectorizer {
         inside.push_back(SplitStmt(s));
       }
     }
+    for (const Chunk& c : chunks_) WriteLanes(c, &after);
     std::vector<Stmt> out = std::move(before);
     out.push_back(MakeFor(k_, MakeConst(width_), MakeSeq(inside), span_, ForKind::kUnroll));
     out.insert(out.end(), after.begin(), after.end());
@@ -289,7 +471,7 @@ class Vectorizer {
     const Buffer& b = store->buffer;
     if (b->dtype.bits < 8 || b->dtype.bits * width_ > kMaxVectorBits || b->space() == Space::kVar)
       return Stmt();
-    if (b->space() == Space::kGlobal && !aligned_) return Stmt();
+    if (b->space() == Space::kGlobal && !options_.aligned) return Stmt();
     if (!IsRun(store->index[0], store->guard, width_)) return Stmt();
     Expr value = Vector(store->value);
     if (!value.defined()) return Stmt();
@@ -353,10 +535,14 @@ class Vectorizer {
   Var v_, w_, k_;
   int64_t extent_, width_ = 1;
   std::vector<Stmt> body_;
+  size_t current_ = 0;  // the statement of the body that is looked at
   std::vector<Var> body_vars_;
-  bool aligned_;
+  std::vector<std::pair<Storage, size_t>> written_;  // by which statement
+  bool calls_ = false, jumps_ = false;
+  VectorOptions options_;
   arith::Analyzer* analyzer_;
   Span span_;
+  std::vector<Chunk> chunks_;
   std::vector<std::pair<Expr, Buffer>> loads_;
 };
 
@@ -386,12 +572,20 @@ class AsyncCopies : public Mutator {
 
 }  // namespace
 
+bool Aliases::May(const Storage& a, const Storage& b) const {
+  if (a.same_as(b)) return true;
+  if (a->space() != Space::kGlobal || b->space() != Space::kGlobal) return false;
+  auto pointer = [](const Storage& s) {
+    return s->root() == Root::kPointer || s->root() == Root::kHeap;
+  };
+  return pointer(a) || pointer(b) || (named.count(a.get()) && named.count(b.get()));
+}
+
 std::vector<Stmt> VectorizeLoop(const Var& var, int64_t extent, std::vector<Stmt> body,
-                                int64_t max_width, bool async, bool aligned,
-                                arith::Analyzer* analyzer, const Span& span) {
-  std::vector<Stmt> out =
-      Vectorizer(var, extent, std::move(body), aligned, analyzer, span).Run(max_width);
-  if (!async) return out;
+                                const VectorOptions& options, arith::Analyzer* analyzer,
+                                const Span& span) {
+  std::vector<Stmt> out = Vectorizer(var, extent, std::move(body), options, analyzer, span).Run();
+  if (!options.async) return out;
   AsyncCopies rewrite;
   for (Stmt& s : out) s = rewrite(s);
   return out;
