@@ -13,8 +13,39 @@ Analyzer::Analyzer() : impl_(std::make_unique<Impl>()) {
 }
 Analyzer::~Analyzer() = default;
 
+namespace {
+
+void ForEachRead(const Expr& e, const std::function<void(const StorageObj*)>& f) {
+  Walk(e, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kLoad) f(static_cast<const LoadObj*>(n)->buffer->storage.get());
+    return true;
+  });
+}
+
+bool ReadsAny(const Expr& e, const std::function<bool(const StorageObj*)>& which) {
+  bool reads = false;
+  ForEachRead(e, [&](const StorageObj* s) { reads = reads || which(s); });
+  return reads;
+}
+
+bool Reads(const Expr& e) {
+  return ReadsAny(e, [](const StorageObj*) { return true; });
+}
+
+}  // namespace
+
+void Analyzer::Impl::Push(const VarObj* var, bool fact) {
+  int64_t state = fact ? ++states : undo.empty() ? 0 : undo.back().state;
+  Undo u{var, {}, false, nonneg.size(), conditions.size(), state};
+  if (auto it = vars.find(var); var != nullptr && it != vars.end()) {
+    u.had = true;
+    u.old_fact = it->second;
+  }
+  undo.push_back(std::move(u));
+}
+
 size_t Analyzer::Mark() const {
-  impl_->undo.push_back({nullptr, {}, false, impl_->nonneg.size(), impl_->conditions.size()});
+  impl_->Push(nullptr, false);
   return impl_->undo.size() - 1;
 }
 
@@ -50,28 +81,22 @@ void Analyzer::Bind(const Var& var, const Expr& begin, const Expr& extent) {
   Expr last =
       impl_->Rewrite(ir::Add(ir::Add(first, Cast(impl_->Rewrite(extent), first.dtype())), -1));
   Interval low = impl_->BoundsOf(first), high = impl_->BoundsOf(last);
+  // The values of memory at the start of a loop are not those within it.
+  if (Reads(first)) first = Expr();
+  if (Reads(last)) last = Expr();
   SetFact(impl_.get(), var, VarFact{{low.lo, high.hi}, first, last, Expr()});
 }
 
 void Analyzer::Define(const Var& var, const Expr& value) {
   Expr v = impl_->Rewrite(value);
   Interval range = IsInteger(v.dtype()) && v.dtype().lanes == 1 ? impl_->BoundsOf(v) : Interval{};
-  bool reads = false;
-  Walk(v, [&](const NodeObj* n) {
-    reads = reads || n->kind == NodeKind::kLoad;
-    return !reads;
-  });
-  SetFact(impl_.get(), var, VarFact{range, Expr(), Expr(), reads ? Expr() : v});
+  SetFact(impl_.get(), var, VarFact{range, Expr(), Expr(), Reads(v) ? Expr() : v});
 }
 
 namespace {
 
 void SetFact(Analyzer::Impl* impl, const Var& var, VarFact fact) {
-  auto it = impl->vars.find(var.get());
-  Analyzer::Impl::Undo u{
-      var.get(), {}, it != impl->vars.end(), impl->nonneg.size(), impl->conditions.size()};
-  if (u.had) u.old_fact = it->second;
-  impl->undo.push_back(u);
+  impl->Push(var.get(), true);
   impl->keep.push_back(var);
   impl->vars[var.get()] = std::move(fact);
 }
@@ -93,8 +118,31 @@ class Inline : public Mutator {
 }  // namespace
 
 void Analyzer::Assume(const Expr& cond) {
-  impl_->undo.push_back({nullptr, {}, false, impl_->nonneg.size(), impl_->conditions.size()});
-  impl_->AssumeSimplified(impl_->Rewrite(Inline(impl_->vars).MutateExpr(cond)));
+  impl_->Push(nullptr, true);
+  Expr fact = impl_->Rewrite(Inline(impl_->vars).MutateExpr(cond));
+  impl_->memory_facts += Reads(fact);
+  impl_->AssumeSimplified(fact);
+}
+
+bool Analyzer::ReadsMemory() const {
+  return impl_->memory_facts > 0;
+}
+
+void Analyzer::Forget(const std::function<bool(const StorageObj*)>& written) {
+  // In place: marks count facts. Nothing is left of one but what always holds.
+  bool some = false;
+  for (Expr& cond : impl_->conditions) {
+    if (!ReadsAny(cond, written)) continue;
+    cond = MakeConst(1, Bool());
+    some = true;
+  }
+  for (LinearForm& form : impl_->nonneg) {
+    bool reads = false;
+    for (const auto& [atom, k] : form.terms) reads = reads || ReadsAny(atom, written);
+    if (reads) form = LinearForm();
+    some = some || reads;
+  }
+  impl_->forgotten += some;
 }
 
 Expr Analyzer::Simplify(const Expr& e) {

@@ -62,6 +62,10 @@ class Analyzer {
             const ir::Expr& extent);                       // begin ≤ var < begin+extent
   void Define(const ir::Var& var, const ir::Expr& value);  // var == value (a Bind)
   void Assume(const ir::Expr& cond);                       // conjunctions are split
+  // A fact that reads memory holds until that is written: ends those of which `written` says so,
+  // for good (Leave brings none back). compiler/analysis/writes.h calls it along a program.
+  void Forget(const std::function<bool(const ir::StorageObj*)>& written);
+  bool ReadsMemory() const;  // some fact does
   // Extents of buffers and grid sizes are positive integers; declared by Bind of their vars.
 
   ir::Expr Simplify(const ir::Expr& e);  // canonical: sums sorted, divisions and modulos resolved

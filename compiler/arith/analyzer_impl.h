@@ -23,7 +23,7 @@ struct VarFact {
 struct Analyzer::Impl {
   Analyzer* self = nullptr;
   std::unordered_map<const ir::VarObj*, VarFact> vars;
-  std::unordered_map<const ir::VarObj*, int>
+  std::unordered_map<const ir::NodeObj*, int>
       order;                         // first sight: a deterministic order of variables
   std::vector<LinearForm> nonneg;    // assumed: form ≥ 0
   std::vector<ir::Expr> conditions;  // assumed, for the solver and syntactic hits
@@ -32,17 +32,24 @@ struct Analyzer::Impl {
     VarFact old_fact;
     bool had;
     size_t nonneg, conditions;
+    int64_t state;  // which facts hold once it is on top: equal numbers, equal facts
   };
   std::vector<Undo> undo;
-  std::vector<ir::Var> keep;  // keeps bound variables alive: the maps hold raw pointers
+  int64_t states = 0;          // numbers given to states
+  int64_t forgotten = 0;       // facts that ended
+  size_t memory_facts = 0;     // conditions ever assumed that read memory
+  std::vector<ir::Node> keep;  // keeps symbols alive: the maps hold raw pointers
   Stats stats;
   std::string counterexample;
-  int depth = 0;  // recursion of Prove through conditions
 
-  int OrderOf(const ir::VarObj* v) {
-    auto [it, fresh] = order.emplace(v, static_cast<int>(order.size()));
+  int OrderOf(const ir::NodeObj* symbol) {
+    auto [it, fresh] = order.emplace(symbol, static_cast<int>(order.size()));
+    if (fresh) keep.push_back(ffi::GetRef<ir::Node>(symbol));
     return it->second;
   }
+  void Push(const ir::VarObj* var, bool fact);
+  // Tells expressions apart whose texts are equal: the symbols in it, by number.
+  std::string KeyOf(const ir::Expr& e);
 
   // linear.cc
   int Compare(const ir::Expr& a, const ir::Expr& b);  // total order; 0: structurally equal

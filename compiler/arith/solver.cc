@@ -168,8 +168,7 @@ class Query {
 
   // A constant for an atom, with its interval and symbolic bounds.
   Ast Atom(const Expr& e) {
-    std::string key = Print(e);
-    if (const auto* v = e.as<VarObj>()) key += "#" + std::to_string(impl_->OrderOf(v));
+    std::string key = impl_->KeyOf(e);
     auto [it, fresh] = atoms_.emplace(key, nullptr);
     if (!fresh) return it->second;
     Ast a = z_.mk_const(ctx_, z_.mk_string_symbol(ctx_, key.c_str()), int_);
@@ -321,18 +320,23 @@ void SetSolverLibrary(std::string path) {
   LibraryPath() = std::move(path);
 }
 
+std::string Analyzer::Impl::KeyOf(const Expr& e) {
+  std::string key = Print(e);
+  Walk(e, [&](const NodeObj* n) {
+    bool symbol =
+        n->kind == NodeKind::kVar || n->kind == NodeKind::kBuffer || n->kind == NodeKind::kToken;
+    if (symbol) key += "#" + std::to_string(OrderOf(n));
+    return true;
+  });
+  return key;
+}
+
 bool Analyzer::Impl::ProveBySolver(const Expr& cond) {
   if (AsksOfUnknownAddress(cond, conditions)) return false;
   const Z3& z = Library();
   if (!z.ok) return false;
-  std::string key = Print(cond);
-  Walk(cond, [&](const NodeObj* n) {
-    if (n->kind == NodeKind::kVar)
-      key += "#" + std::to_string(OrderOf(static_cast<const VarObj*>(n)));
-    return true;
-  });
-  key += "|" + std::to_string(undo.size());
-  for (const Expr& c : conditions) key += "&" + Print(c);
+  int64_t state = undo.empty() ? 0 : undo.back().state;
+  std::string key = KeyOf(cond) + "|" + std::to_string(state) + "|" + std::to_string(forgotten);
   auto [it, fresh] = solver_memo.emplace(key, false);
   if (!fresh) {
     stats.memo++;

@@ -2,6 +2,7 @@
 // GuardBounds: every global access is proven in range or carries a guard over logical coordinates
 // (passes.h; language.md §5.0). Regions get check masks, element accesses a guard; on-chip accesses
 // are never guarded, those that are not proven are recorded.
+#include "compiler/analysis/writes.h"
 #include "compiler/arith/facts.h"
 #include "compiler/ir/text.h"
 #include "compiler/ops/tile_op.h"
@@ -15,7 +16,8 @@ namespace {
 
 class Guarder : public Mutator {
  public:
-  Guarder(const Func& f, const Kernel& k, PassContext* ctx) : func_(f), kernel_(k), ctx_(ctx) {}
+  Guarder(const Func& f, const Kernel& k, PassContext* ctx)
+      : func_(f), kernel_(k), ctx_(ctx), facts_(f, &analyzer_) {}
 
   Kernel Run() {
     arith::BindKernel(&analyzer_, func_, kernel_);
@@ -30,6 +32,12 @@ class Guarder : public Mutator {
     return Kernel(out);
   }
 
+  Stmt MutateStmt(const Stmt& s) override {
+    facts_.Enter(s);
+    Stmt out = Mutator::MutateStmt(s);
+    facts_.Exit(s);
+    return out;
+  }
   Stmt MutateFor(const For& s) override {
     return Scoped(s, [&] { arith::BindLoop(&analyzer_, s.get()); });
   }
@@ -190,6 +198,7 @@ class Guarder : public Mutator {
   const Kernel& kernel_;
   PassContext* ctx_;
   arith::Analyzer analyzer_;
+  analysis::FactScope facts_;
   Span span_;
   int64_t guards_ = 0;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Optimise (passes.h): scalar clean-up of the machine stage. Memory accesses and synchronisation
 // stay where they are: only pure expressions are shared, simplified or dropped.
+#include "compiler/analysis/writes.h"
 #include "compiler/arith/facts.h"
 #include "compiler/ir/text.h"
 #include "compiler/passes/passes.h"
@@ -27,7 +28,7 @@ bool IsPure(const Expr& e) {
 // machine's.
 class Simplifier : public Mutator {
  public:
-  Simplifier(const Func& f, const Kernel& k) : func_(f), kernel_(k) {}
+  Simplifier(const Func& f, const Kernel& k) : func_(f), kernel_(k), facts_(f, &analyzer_) {}
 
   Kernel Run() {
     arith::BindKernel(&analyzer_, func_, kernel_);
@@ -36,6 +37,12 @@ class Simplifier : public Mutator {
     return Kernel(out);
   }
 
+  Stmt MutateStmt(const Stmt& s) override {
+    facts_.Enter(s);
+    Stmt out = Mutator::MutateStmt(s);
+    facts_.Exit(s);
+    return out;
+  }
   Stmt MutateFor(const For& s) override {
     auto out = CopyNode(s.get());
     out->begin = Clean(s->begin);
@@ -135,6 +142,7 @@ class Simplifier : public Mutator {
   const Func& func_;
   const Kernel& kernel_;
   arith::Analyzer analyzer_;
+  analysis::FactScope facts_;
   bool inside_ = false;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SelectOps: the first lowering of each op that does not refuse, with the reasons of those that
 // did; the families of each shared buffer as the intersection of what its users accept (passes.h).
+#include "compiler/analysis/writes.h"
 #include "compiler/arith/facts.h"
 #include "compiler/ir/diag.h"
 #include "compiler/ir/text.h"
@@ -22,7 +23,8 @@ constexpr int64_t kAllFamilies = kLinear | kPadded | kSwizzle32 | kSwizzle64 | k
 
 class Selector : public Mutator {
  public:
-  Selector(const Func& f, const Kernel& k, PassContext* ctx) : func_(f), kernel_(k), ctx_(ctx) {}
+  Selector(const Func& f, const Kernel& k, PassContext* ctx)
+      : func_(f), kernel_(k), ctx_(ctx), scope_(f, &analyzer_) {}
 
   Kernel Run() {
     arith::BindKernel(&analyzer_, func_, kernel_);
@@ -38,6 +40,12 @@ class Selector : public Mutator {
   // A unit of the schedule runs on the threads of its role; what fills a pipe of cp.async may be
   // asynchronous.
   Stmt MutateStmt(const Stmt& s) override {
+    scope_.Enter(s);
+    Stmt out = Unit(s);
+    scope_.Exit(s);
+    return out;
+  }
+  Stmt Unit(const Stmt& s) {
     if (!s.defined() || s->label.empty()) return Mutator::MutateStmt(s);
     auto role = role_threads_.find(std::string(s->label));
     if (role == role_threads_.end()) return Mutator::MutateStmt(s);
@@ -214,6 +222,7 @@ class Selector : public Mutator {
   const Kernel& kernel_;
   PassContext* ctx_;
   arith::Analyzer analyzer_;
+  analysis::FactScope scope_;
   int64_t threads_ = 0;
   bool pipelined_ = false;
   bool unit_ = false;                                      // inside a unit of the schedule

@@ -5,6 +5,7 @@
 //   vectorize.cc  a loop over consecutive elements → vector accesses
 #pragma once
 
+#include "compiler/analysis/writes.h"
 #include "compiler/arith/analyzer.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
@@ -13,7 +14,6 @@
 
 #include <optional>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace tilescale::partition {
@@ -104,20 +104,13 @@ struct NestPlan {
 NestPlan PlanNest(const Layout& layout, const ir::Expr& tid, int64_t threads,
                   const ffi::Array<ir::Var>& vars, arith::Analyzer* analyzer, const ir::Span& span);
 
-// Which storages may share memory: a pointer's and a peer's with all global ones, and the
-// parameters that annotate_restrict_buffers names with each other (compiler.md §1).
-struct Aliases {
-  std::unordered_set<const ir::StorageObj*> named;
-  bool May(const ir::Storage& a, const ir::Storage& b) const;
-};
-
 struct VectorOptions {
   int64_t max_width = 16;
   bool async = false;        // copies global → shared become cp.async
   bool aligned = false;      // tensors' base addresses may be relied on to be aligned to the
                              // accesses (a launch fact, collected by the caller)
   bool independent = false;  // no iteration reads what another writes: the points of a nest
-  const Aliases* aliases = nullptr;
+  const analysis::Aliases* aliases = nullptr;
 };
 
 // A loop of `extent` iterations over var (a fact of `analyzer`) with a flat body: vector accesses

@@ -65,14 +65,14 @@ class Partitioner {
         kernel_(k),
         ctx_(ctx),
         memories_(kernel_, &analyzer_, ctx),
+        aliases_(f),
+        facts_(f, &analyzer_),
         rewrite_(&memories_, &analyzer_) {}
 
   Kernel Run() {
     arith::BindKernel(&analyzer_, func_, kernel_);
     for (const Param& p : func_->params) {
-      if (!p->buffer.defined()) continue;
-      memories_.DeclareGlobal(p->buffer);
-      if (!p->restrict_) aliases_.named.insert(p->buffer->storage.get());
+      if (p->buffer.defined()) memories_.DeclareGlobal(p->buffer);
     }
     for (const Stmt& s : StmtsOf(func_->body)) {
       const auto* alloc = s.as<AllocObj>();
@@ -169,6 +169,13 @@ class Partitioner {
   }
 
   std::vector<Stmt> VisitOne(const Stmt& s) {
+    facts_.Enter(s);
+    std::vector<Stmt> out = Rewrite(s);
+    facts_.Exit(s);
+    return out;
+  }
+
+  std::vector<Stmt> Rewrite(const Stmt& s) {
     switch (s.kind()) {
       case NodeKind::kSeq:
         return Visit(s);
@@ -431,7 +438,8 @@ class Partitioner {
   PassContext* ctx_;
   arith::Analyzer analyzer_;
   Memories memories_;
-  Aliases aliases_;
+  analysis::Aliases aliases_;
+  analysis::FactScope facts_;
   AddressRewriter rewrite_;
   Expr tid_;
   int64_t threads_ = 0;

@@ -8,7 +8,6 @@
 // memory behind the loop over k, so whatever else the body does to that memory must go through the
 // same lanes in registers (Chunk) or be provably elsewhere; where neither holds, the store stays
 // scalar, in its place.
-#include "compiler/isa/instr.h"
 #include "compiler/passes/partition_and_vectorize/partition.h"
 #include "support/diagnostics.h"
 
@@ -305,14 +304,7 @@ class Vectorizer {
     }
     if (n->kind == NodeKind::kCall) {
       // What orders memory, or reaches what no argument names, stays behind the stores before it.
-      const auto* call = static_cast<const CallObj*>(n);
-      const isa::Instr& row = isa::Get(Str(call->instr));
-      bool orders = row.opaque || row.sync != isa::SyncKind::kNone;
-      orders = orders || (row.order != Order::kWeak && row.order != Order::kRelaxed);
-      std::string_view text = Str(call->text);  // "release.sys": of rows that leave it open
-      if (row.text_is_template) {
-        orders = orders || !(text.starts_with("relaxed") || text.starts_with("weak"));
-      }
+      bool orders = analysis::WritesOf(ffi::GetRef<Stmt>(static_cast<const CallObj*>(n))).memory;
       return orders ? Meets::kMaybe : Meets::kNever;
     }
     return Meets::kNever;
@@ -571,15 +563,6 @@ class AsyncCopies : public Mutator {
 };
 
 }  // namespace
-
-bool Aliases::May(const Storage& a, const Storage& b) const {
-  if (a.same_as(b)) return true;
-  if (a->space() != Space::kGlobal || b->space() != Space::kGlobal) return false;
-  auto pointer = [](const Storage& s) {
-    return s->root() == Root::kPointer || s->root() == Root::kHeap;
-  };
-  return pointer(a) || pointer(b) || (named.count(a.get()) && named.count(b.get()));
-}
 
 std::vector<Stmt> VectorizeLoop(const Var& var, int64_t extent, std::vector<Stmt> body,
                                 const VectorOptions& options, arith::Analyzer* analyzer,
