@@ -4,6 +4,7 @@
 // that its declaration is outside of lives for the whole of it. First fit over decreasing sizes:
 // deterministic.
 #include "compiler/ir/build.h"
+#include "compiler/ir/diag.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/passes.h"
 
@@ -215,6 +216,20 @@ int64_t PlaceSmallApart(std::vector<Life>* lives, bool reuse, int64_t limit) {
   return Place(lives, reuse);
 }
 
+void CheckFits(const Kernel& k, std::vector<Life> lives, int64_t total, const target::Arch& arch) {
+  if (total <= arch.shared_per_block) return;
+  std::stable_sort(lives.begin(), lives.end(),
+                   [](const Life& a, const Life& b) { return a.bytes > b.bytes; });
+  std::string table;
+  for (const Life& l : lives) {
+    table += "\n  `" + l.name() + "`: " + std::to_string(l.bytes) + " bytes at " +
+             std::to_string(l.offset);
+  }
+  RaiseAt(k->span, "CompileError", "kernel `", k->name, "` needs ", total,
+          " bytes of shared memory, ", arch.name, " has ", arch.shared_per_block,
+          " for a block; use smaller tiles or fewer stages", table);
+}
+
 class WriteOffsets : public Mutator {
  public:
   explicit WriteOffsets(const std::vector<Life>& lives) {
@@ -243,6 +258,7 @@ Func PlaceMemory(Func f, PassContext& ctx) {
     std::vector<Life> lives = Lives(k->body).all;
     int64_t total = PlaceSmallApart(&lives, !f->options->disable_shared_reuse,
                                     ctx.target.arch->shared_per_block);
+    CheckFits(k, lives, total, *ctx.target.arch);
     for (const Life& l : lives) {
       ctx.Record("place-memory", k->span, "shared " + l.name(),
                  std::to_string(l.bytes) + " bytes at " + std::to_string(l.offset));

@@ -228,23 +228,38 @@ class Planner {
     return bytes;
   }
 
+  // The versions, and what else the loop uses: all of it is live at once.
   void CheckFits(const plan::Loop& l, const plan::Steps& steps) const {
-    int64_t limit = ctx_->target.arch->shared_per_block, total = steps.SharedBytes(), slot = 0;
-    if (total <= limit) return;
+    int64_t slot = 0, others = 0;
     std::string table;
+    std::set<const StorageObj*> seen;
+    auto row = [&](const StorageObj* s, int64_t bytes, int64_t depth) {
+      seen.insert(s);
+      table += "\n  `" + std::string(s->name) + "`: " + std::to_string(bytes) + " bytes x " +
+               Times(depth, "version") + " = " + std::to_string(bytes * depth);
+    };
     for (const plan::PipePlan& p : steps.pipes) {
       slot += p.Bytes();
       for (const Buffer& b : p.buffers) {
-        if (b->space() != Space::kShared) continue;
-        int64_t bytes = (NumElements(b) * b->dtype.bits + 7) / 8;
-        table += "\n  `" + std::string(b->name) + "`: " + std::to_string(bytes) + " bytes x " +
-                 Times(p.depth, "version") + " = " + std::to_string(bytes * p.depth);
+        if (b->space() == Space::kShared)
+          row(b->storage.get(), (NumElements(b) * b->dtype.bits + 7) / 8, p.depth);
       }
     }
-    std::string advice = "use smaller tiles or fewer stages";
-    if (l.loop->hint->stage.empty() && limit / slot >= 1) {
-      advice = "use num_stages=" + std::to_string(limit / slot) + " or smaller tiles";
+    for (const plan::Unit& u : l.units) {
+      for (const analysis::Use& use : u.uses) {
+        if (use.storage->space() != Space::kShared || seen.count(use.storage)) continue;
+        if (!use.storage->bits.defined()) continue;
+        int64_t bytes = (AsInt(use.storage->bits).value_or(0) + 7) / 8;
+        others += bytes;
+        row(use.storage, bytes, 1);
+      }
     }
+    int64_t limit = ctx_->target.arch->shared_per_block, total = steps.SharedBytes() + others;
+    if (total <= limit) return;
+    int64_t fit = slot > 0 ? (limit - others) / slot : 0;
+    std::string advice = "use smaller tiles or fewer stages";
+    if (l.loop->hint->stage.empty() && fit >= 1)
+      advice = "use num_stages=" + std::to_string(fit) + " or smaller tiles";
     RaiseAt(l.loop->span, "CompileError", "T.Pipelined over `", l.loop->var->name, "` needs ",
             total, " bytes of shared memory, ", ctx_->target.arch->name, " has ", limit,
             " for a block: ", advice, table);

@@ -200,3 +200,33 @@ def test_automatic_slots_are_reduced():
 
 def test_one_trip_is_no_loop():
     assert explained("num_stages=3", trips=1) == "serial\nnot pipelined: it has 1 iteration"
+
+
+def test_memory_besides_the_slots():
+    """What the loop uses in one version counts with it."""
+    body = BODY + "Cs = T.alloc_shared((320, 64), 'float32')\nT.copy(acc, Cs)\nT.copy(Cs, C)\n"
+    assert error("num_stages=2", body, arch="sm_86", rows=320) == (
+        "T.Pipelined over `k` needs 131072 bytes of shared memory, sm_86 has 101376 for a block: use smaller tiles or "
+        "fewer stages\n  `As`: 20480 bytes x 2 versions = 40960\n  `Bs`: 4096 bytes x 2 versions = 8192\n"
+        "  `Cs`: 81920 bytes x 1 version = 81920"
+    )
+
+
+def test_placed_memory_that_does_not_fit():
+    source = """@T.prim_func
+def main(A: T.Tensor((128, 128), "float32"), C: T.Tensor((128, 128), "float32")):
+    with T.Kernel(1, threads=128):
+        first = T.alloc_shared((128, 128), "float32")
+        second = T.alloc_shared((128, 128), "float32")
+        T.copy(A, first)
+        T.copy(A, second)
+        for i, j in T.Parallel(128, 128):
+            C[i, j] = first[j, i] + second[j, i]
+"""
+    func = T.exec_source(source, {"T": T}, "<too-much>")["main"]
+    with pytest.raises(CompileError) as raised:
+        tilescale.compile(func, target={"kind": "sim", "arch": "sm_86"})
+    assert str(raised.value).split("\n  -->")[0] == (
+        "kernel `main` needs 131072 bytes of shared memory, sm_86 has 101376 for a block; use smaller tiles or fewer "
+        "stages\n  `first`: 65536 bytes at 0\n  `second`: 65536 bytes at 65536"
+    )
