@@ -23,6 +23,21 @@ GEMM = """
         T.gemm(As, Bs, acc)
     T.copy(acc, C[by * 64, bx * 64])
 """
+CLEARED = """
+    As = T.alloc_shared((64, 32), "float16")
+    Bs = T.alloc_shared((32, 64), "float16")
+    part = T.alloc_fragment((64, 64), "float32")
+    acc = T.alloc_fragment((64, 64), "float32")
+    T.clear(acc)
+    for ko in T.Pipelined(8, num_stages=3):
+        T.copy(A[by * 64, ko * 32], As)
+        T.copy(B[ko * 32, bx * 64], Bs)
+        T.clear(part)
+        T.gemm(As, Bs, part)
+        for i, j in T.Parallel(64, 64):
+            acc[i, j] += part[i, j]
+    T.copy(acc, C[by * 64, bx * 64])
+"""
 STAGED = """
     s = T.alloc_shared((64, 64), "float16")
     T.copy(A[by * 64, bx * 64], s)
@@ -67,6 +82,7 @@ CASES = {
     "gemm, 3 stages": (GEMM.format(stages=3), 1, 1),
     "gemm, 2 stages": (GEMM.format(stages=2), 1, 1),
     "gemm, 5 stages": (GEMM.format(stages=5), 1, 1),
+    "gemm, something before it": (CLEARED, 1, 1),
     "gemm, no stages": (GEMM.format(stages=0), 2, 2),
     "transposed by shared memory": (STAGED, 1, 0),
     "every thread reads what it wrote": (OWN, 0, 0),

@@ -162,23 +162,26 @@ class Planner {
       }
     }
     pipe.depth = std::max<int64_t>(1, pipe.fill_shift - least + (freed ? 0 : 1));
-    // Before the fills that it stands behind: one barrier there frees the next slots as well.
+    // Before the fills that it stands behind, if nothing between reads a slot: one barrier there
+    // frees the next slots as well.
     size_t early = pipe.wait;
-    while (early > 0 && OnlyFills(early - 1, early)) --early;
+    while (early > pipe.first_fill && !UsesSlot(out_.order[early - 1])) --early;
+    while (early > 0 && Fills(out_.order[early - 1])) --early;
     if (pipe.wait_shift < pipe.fill_shift && pipe.wait > pipe.last_fill &&
         early <= pipe.first_fill) {
       pipe.wait = early;
     }
   }
 
-  bool OnlyFills(size_t begin, size_t end) const {
-    for (size_t r = begin; r < end; ++r) {
-      bool fills = std::any_of(piped_.begin(), piped_.end(), [&](const Piped& p) {
-        return std::find(p.fills.begin(), p.fills.end(), out_.order[r]) != p.fills.end();
-      });
-      if (!fills) return false;
-    }
-    return true;
+  bool Fills(size_t unit) const {
+    return std::any_of(piped_.begin(), piped_.end(), [&](const Piped& p) {
+      return std::find(p.fills.begin(), p.fills.end(), unit) != p.fills.end();
+    });
+  }
+  bool UsesSlot(size_t unit) const {
+    return std::any_of(piped_.begin(), piped_.end(), [&](const Piped& p) {
+      return std::find(p.users.begin(), p.users.end(), unit) != p.users.end();
+    });
   }
 
   [[noreturn]] void Between(const Piped& p, size_t user) const {
