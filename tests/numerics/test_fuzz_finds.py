@@ -197,3 +197,25 @@ def test_points_that_update_one_element_race():
         "[Tilelang Semantic Check] Data race: the points of T.Parallel along `i` store different values to `%s[%j]`. "
         "Use T.reduce, T.atomic_add, or index it by `i`"
     )
+
+
+def test_a_fragment_converted_for_a_statement_keeps_what_it_held():
+    """The minimum went to a copy in another layout, which did not get the values to start from."""
+    rows, columns = T.dynamic("rows"), T.dynamic("columns")
+
+    @T.prim_func
+    def main(A: T.Tensor((rows, 47, columns), "float16"), O: T.Tensor((5, 47), "float16")):
+        with T.Kernel(1, threads=96):
+            x = T.alloc_fragment((5, 48, 16), "float16")
+            low = T.alloc_fragment((5, 48), "float16")
+            T.copy(A[0, 0, 0], x)
+            T.fill(low, 0.25)
+            T.reduce_min(x, low, dim=2, clear=False)
+            for i, j in T.Parallel(5, 48):
+                if j < 47:
+                    O[i, j] = low[i, j]
+
+    a = np.random.default_rng().uniform(0, 1, (9, 47, 31)).astype(np.float16)
+    o = np.full((5, 47), np.nan, np.float16)
+    run(main, a, o)
+    np.testing.assert_array_equal(o, np.minimum(a[:5, :, :16].min(2), 0.25).astype(np.float16))

@@ -2,9 +2,13 @@
 // SolveLayouts: tile → mapped (passes.h). The solver decides (compiler/layout/solver.h); this pass
 // says what it is asked, and writes its answer: a layout on each declaration and nest, a `convert`
 // op where two uses of a fragment differ.
+#include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
+#include "compiler/ops/tile_op.h"
 #include "compiler/passes/solve_layouts/collect.h"
 #include "support/diagnostics.h"
+
+#include <set>
 
 namespace tilescale {
 
@@ -19,6 +23,45 @@ struct Conversion {
   std::string from_layout, to_layout;
   bool write;
 };
+
+// Does the statement set every element of `b`, and read none? Then what was there does not matter.
+bool Overwrites(const StmtObj* s, const Buffer& b) {
+  bool reads = false, whole = false;
+  if (s->kind == NodeKind::kTileOp) {
+    const auto* op = static_cast<const TileOpObj*>(s);
+    for (const Effect& e : DefOf(op).effects(op)) {
+      if (!e.region->buffer.same_as(b)) continue;
+      reads = reads || e.mode != ir::Mode::kWrite;
+      bool full = true;
+      for (size_t d = 0; d < b->shape.size(); ++d) {
+        full = full && IsConst(e.region->begin[d], 0) &&
+               AsInt(e.region->extent[d]) == AsInt(b->shape[d]);
+      }
+      whole = whole || full;
+    }
+    return whole && !reads;
+  }
+  const auto* nest = static_cast<const ParallelObj*>(s);
+  Walk(nest->body, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kLoad)
+      reads = reads || static_cast<const LoadObj*>(n)->buffer.same_as(b);
+    return true;
+  });
+  for (const Stmt& x : StmtsOf(nest->body)) {
+    const auto* store = x.as<StoreObj>();
+    if (store == nullptr || !store->buffer.same_as(b) || store->guard.defined()) continue;
+    std::set<const NodeObj*> used;
+    for (size_t d = 0; d < store->index.size(); ++d) {
+      for (size_t v = 0; v < nest->vars.size(); ++v) {
+        if (store->index[d].get() == nest->vars[v].get() &&
+            AsInt(nest->extents[v]) == AsInt(b->shape[d]))
+          used.insert(nest->vars[v].get());
+      }
+    }
+    whole = whole || used.size() == b->shape.size();
+  }
+  return whole && !reads;
+}
 
 class Writer : public Mutator {
  public:
@@ -75,7 +118,8 @@ class Writer : public Mutator {
   }
 
  private:
-  // alloc temporary; convert in; statement on the temporary; convert out.
+  // alloc temporary; convert in, unless the statement overwrites it all; statement on the
+  // temporary; convert out.
   Stmt Converted(const StmtObj* key, Stmt s) {
     auto it = conversions_.find(key);
     if (it == conversions_.end()) return s;
@@ -86,8 +130,9 @@ class Writer : public Mutator {
       alloc->layout = c.write ? c.from_layout : c.to_layout;
       alloc->span = s->span;
       before.push_back(Stmt(alloc));
-      Buffer src = c.write ? c.to : c.from, dst = c.write ? c.from : c.to;
-      (c.write ? after : before).push_back(MakeConversion(src, dst, s->span));
+      if (!c.write || !Overwrites(key, c.from))
+        before.push_back(MakeConversion(c.from, c.to, s->span));
+      if (c.write) after.push_back(MakeConversion(c.to, c.from, s->span));
       s = ReplaceBuffers(s, {{c.from.get(), c.to}});
     }
     before.push_back(s);
