@@ -63,10 +63,13 @@ ffi::Array<ffi::Any> ListFaults(ir::Func lowered) {
   return out;
 }
 
-// The artifact of a lowered program with one fault, or with none for -1.
+// The artifact of a lowered program with one fault, or with none for -1. Registers that the fault
+// leaves unset are an error here: the simulated machine knows them by poison only.
 ffi::Bytes AssembleFault(ir::Func lowered, ffi::String target, int64_t fault) {
+  PassContext ctx;
+  ctx.target = target::ParseTarget(ir::Str(target));
   const ir::Func faulty = fault < 0 ? lowered : passes::InjectFault(lowered, fault);
-  return ffi::Bytes(Assemble(faulty, target::ParseTarget(ir::Str(target))).Serialize());
+  return ffi::Bytes(Assemble(passes::CheckRegisters(faulty, ctx), ctx.target).Serialize());
 }
 
 ffi::String ResourcesOf(ffi::String target, ffi::Map<ffi::String, ffi::Any> usage) {

@@ -152,18 +152,12 @@ void CheckControl(const Kernel& kernel) {
 }
 
 Func Check(Func f, PassContext& ctx) {
-  auto asked = [&](std::string_view key) {
-    const auto& ignored = f->options->ignored;
-    return std::any_of(ignored.begin(), ignored.end(), [&](const ffi::String& s) {
-      return std::string_view(s.data(), s.size()) == key;
-    });
-  };
   MapKernels(f, [&](const Kernel& kernel) {
     CheckLaunch(kernel, ctx);
     CheckNests(kernel);
     CheckArithmetic(kernel);
     CheckControl(kernel);
-    if (!asked("tl.disable_buffer_init_check")) CheckInitialised(kernel);
+    if (!SkipsInitialisation(f)) CheckInitialised(kernel);
     return kernel;
   });
   return f;

@@ -17,4 +17,7 @@ void CheckInitialised(const ir::Kernel& kernel);
 // Control around collective operations is the same for all threads that run them. check.cc
 void CheckControl(const ir::Kernel& kernel);
 
+// The user switched the checks of uninitialised memory off. check_memory.cc
+bool SkipsInitialisation(const ir::Func& f);
+
 }  // namespace tilescale::passes

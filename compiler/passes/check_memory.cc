@@ -7,6 +7,7 @@
 #include "compiler/ops/tile_op.h"
 #include "compiler/passes/check.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 namespace tilescale::passes {
@@ -121,6 +122,13 @@ class InitChecker {
 };
 
 }  // namespace
+
+bool SkipsInitialisation(const Func& f) {
+  const auto& keys = f->options->ignored;
+  return std::any_of(keys.begin(), keys.end(), [](const ffi::String& key) {
+    return Str(key) == "tl.disable_buffer_init_check";
+  });
+}
 
 void CheckInitialised(const Kernel& kernel) {
   InitChecker().Visit(kernel->body);

@@ -86,6 +86,9 @@ Func InsertSync(Func f, PassContext& ctx);
 // machine. Hoists, common subexpressions, strength, index width, dead code; no access crosses one
 // it conflicts with or a sync.
 Func Optimise(Func f, PassContext& ctx);
+// machine, changes nothing. A register that is certainly unset where its value leaves the registers
+// is the user's error. Behind Optimise: dead reads are gone, loops and indices are what will run.
+Func CheckRegisters(Func f, PassContext& ctx);
 // machine. Launch bounds, registers, const and restrict, cluster and cooperative attributes.
 Func AssignResources(Func f, PassContext& ctx);
 // machine. The launch program as data: checks, bindings, grids, workspaces of one variant.

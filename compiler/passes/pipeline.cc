@@ -36,6 +36,7 @@ const std::vector<PassInfo>& Pipeline() {
       {"place-memory", passes::PlaceMemory, Stage::kMachine},
       {"insert-sync", passes::InsertSync, Stage::kMachine},
       {"optimise", passes::Optimise, Stage::kMachine},
+      {"check-registers", passes::CheckRegisters, Stage::kMachine},
       {"assign-resources", passes::AssignResources, Stage::kMachine},
   };
   return pipeline;

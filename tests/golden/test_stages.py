@@ -25,7 +25,7 @@ OPT = Path(os.environ.get("TS_BUILD_DIR") or ROOT / "build" / "dev") / "bin" / "
 PASSES = [
     *("ingest", "normalise", "check", "guard-bounds", "select-ops", "plan-schedule", "apply-schedule"),
     *("solve-layouts", "plan-reductions", "lower-tile-ops"),
-    *("partition-and-vectorize", "place-memory", "insert-sync", "optimise", "assign-resources"),
+    *("partition-and-vectorize", "place-memory", "insert-sync", "optimise", "check-registers", "assign-resources"),
 ]
 
 
