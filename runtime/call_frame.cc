@@ -76,7 +76,7 @@ bool BindTensor(const ParamRule& rule, const DLTensor& tensor, int64_t* address)
   const DLDataType& got = tensor.dtype;
   const bool same =
       got.code == rule.dtype.code && got.bits == rule.dtype.bits && got.lanes == rule.dtype.lanes;
-  if (!same && !rule.any_dtype && !DTypeAccepts(rule.dtype, got)) return false;
+  if (!same && !DTypeAccepts(rule.dtype, got)) return false;
   *address = reinterpret_cast<int64_t>(tensor.data) + static_cast<int64_t>(tensor.byte_offset);
   return tensor.ndim == rule.rank && tensor.data != nullptr &&
          (static_cast<uint64_t>(*address) & rule.align_mask) == 0;
@@ -123,7 +123,8 @@ DLDeviceType TensorDeviceType(const std::string& target_kind) {
 }
 
 bool DTypeAccepts(DLDataType expected, DLDataType got) {
-  if (expected.bits * expected.lanes < 8) return true;
+  // Frameworks have no agreed name for packed elements: any type of a byte holds them.
+  if (expected.bits * expected.lanes < 8 && got.bits * got.lanes == 8) return true;
   if (got.lanes != expected.lanes) return false;
   if (IsE4M3(expected.code)) return IsE4M3(got.code);
   if (IsE5M2(expected.code)) return IsE5M2(got.code);
@@ -171,7 +172,6 @@ ArgumentPlan::ArgumentPlan(const Artifact& artifact)
     rule.first_extent = static_cast<int32_t>(extents.size());
     rule.first_stride = static_cast<int32_t>(strides.size());
     const int bits = param.dtype.bits * param.dtype.lanes;
-    rule.any_dtype = bits < 8;
     if (param.kind == ParamKind::kTensor && bits >= 8) {
       rule.align_mask = std::bit_floor(static_cast<uint64_t>(bits) / 8) - 1;
     }

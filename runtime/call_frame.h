@@ -41,7 +41,6 @@ struct ParamRule {
   bool is_output = false;
   bool nullable = false;
   bool contiguous = true;
-  bool any_dtype = false;  // sub-byte elements: frameworks have no agreed name for them
   DLDataType dtype{};
   int32_t rank = 0;
   int32_t first_extent = 0;

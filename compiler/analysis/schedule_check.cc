@@ -229,7 +229,7 @@ class Checker {
         const PipeFacts& p = m_.pipes[pipe];
         for (const Buffer& b : p.pipe->buffers) {
           if (b->space() != Space::kShared) continue;
-          int64_t bytes = (NumElements(b) * b->dtype.bits + 7) / 8;
+          int64_t bytes = StorageBytes(b);
           total += bytes * p.pipe->depth;
           table += "\n  " + std::string(b->name) + ": " + std::to_string(bytes) +
                    " bytes x depth " + std::to_string(p.pipe->depth) + " of pipe `" +

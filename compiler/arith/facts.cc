@@ -24,6 +24,11 @@ void BindKernel(Analyzer* a, const Func& f, const Kernel& k) {
     if (!p->buffer.defined()) continue;
     for (const Expr& e : p->buffer->shape) BindSizes(a, e);
     for (const Expr& e : p->buffer->strides) BindSizes(a, e);
+    // Packed tensors come as bytes: the launcher multiplies their last extent.
+    const int bits = p->buffer->dtype.bits;
+    if (bits >= 8 || p->buffer->shape.empty()) continue;
+    const Expr& last = p->buffer->shape.back();
+    if (!AsInt(last)) a->Assume(Eq(FloorMod(last, 8 / bits), MakeConst(0, last.dtype())));
   }
   for (const Stmt& s : StmtsOf(f->body)) {
     if (const auto* bind = s.as<BindObj>()) a->Define(bind->var, bind->value);

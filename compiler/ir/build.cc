@@ -322,6 +322,10 @@ int64_t NumElements(const Buffer& b) {
   return count;
 }
 
+int64_t StorageBytes(const Buffer& b) {
+  return (NumElements(b) * b->dtype.bits * b->dtype.lanes + 7) / 8;
+}
+
 std::vector<Stmt> StmtsOf(const Stmt& s) {
   if (!s.defined()) return {};
   const SeqObj* seq = s.as<SeqObj>();

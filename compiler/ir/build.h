@@ -100,6 +100,7 @@ Token MakeToken(std::string_view name, Done kind, int64_t depth);
 // Constant shape of an on-chip buffer (compiler.md §2: they are constants).
 std::vector<int64_t> ConstShape(const Buffer& b);
 int64_t NumElements(const Buffer& b);
+int64_t StorageBytes(const Buffer& b);     // of an on-chip buffer; sub-byte elements are packed
 std::vector<Stmt> StmtsOf(const Stmt& s);  // the elements of a Seq, or the statement itself
 
 }  // namespace tilescale::ir

@@ -203,6 +203,13 @@ ffi::ObjectRef BuilderObj::AddParam(std::string_view kind, const std::string& na
       Raise("ValueError", "parameter `", name, "` has ", extents.size(), " dimensions and ",
             steps.size(), " strides");
     }
+    if (const int64_t each = 8 / (dtype.bits * dtype.lanes); each > 1 && !extents.empty()) {
+      auto last = AsInt(extents.back());
+      if (last && *last % each != 0) {
+        Raise("ValueError", "parameter `", name, "`: ", each, " elements of ", LanguageName(dtype),
+              " share a byte, its last dimension must be a multiple of ", each, ", got ", *last);
+      }
+    }
     buffer->name = unique;
     buffer->dtype = dtype;
     buffer->shape = ffi::Array<Expr>(extents);

@@ -61,12 +61,20 @@ struct Uses {
     shared_with_others = shared_with_others || WaitsForOthers(call);
     bool copy =
         Str(call->instr).starts_with("cp_async.") || Str(call->instr).starts_with("ldmatrix.");
-    for (size_t i = 0; i < call->args.size(); ++i) {
-      const auto* addr = call->args[i].as<AddrObj>();
+    for (const Expr& arg : call->args) {
+      const auto* addr = arg.as<AddrObj>();
       if (addr != nullptr && !copy) written.insert(addr->region->buffer->storage.get());
     }
   }
 };
+
+// Memory has no elements of less than a byte behind PartitionAndVectorize.
+Buffer AsDeclared(const Buffer& b) {
+  if (b->dtype.bits >= 8) return b;
+  auto out = CopyNode(b.get());
+  out->dtype = UInt(8);
+  return Buffer(out);
+}
 
 }  // namespace
 
@@ -86,7 +94,7 @@ std::vector<KernelParam> KernelParams(const Func& f, const Kernel& k) {
       const StorageObj* s = p->buffer->storage.get();
       if (!uses.storages.count(s)) continue;
       bool changes = uses.shared_with_others;
-      out.push_back({KernelParam::Kind::kData, int(i), p->buffer, Var(),
+      out.push_back({KernelParam::Kind::kData, int(i), AsDeclared(p->buffer), Var(),
                      changes || uses.written.count(s) > 0, p->restrict_ && !changes});
     } else if (p->param() == ParamKind::kPointer) {
       if (uses.vars.count(p->var.get()) && seen.insert(p->var.get()).second) {
@@ -101,7 +109,8 @@ std::vector<KernelParam> KernelParams(const Func& f, const Kernel& k) {
     const auto* alloc = s.as<AllocObj>();
     if (alloc == nullptr) continue;
     if (uses.storages.count(alloc->buffer->storage.get())) {
-      out.push_back({KernelParam::Kind::kWorkspace, workspace, alloc->buffer, Var(), true, true});
+      out.push_back(
+          {KernelParam::Kind::kWorkspace, workspace, AsDeclared(alloc->buffer), Var(), true, true});
     }
     ++workspace;
   }

@@ -223,7 +223,7 @@ std::vector<Candidate> Candidates(std::span<const int64_t> shape, int64_t thread
     }
     int64_t e = shape[size_t(f)];
     std::string head = "dim " + std::to_string(f) + " fastest, ";
-    for (int64_t v : {16, 8, 4, 2, 1}) {
+    for (int64_t v : {32, 16, 8, 4, 2, 1}) {
       if (v * bits > 128 || v > int64_t(std::bit_ceil(uint64_t(e))) || e % v) continue;
       std::string each = head + std::to_string(v) + " a thread, ";
       for (int64_t along : alongs) {
@@ -237,7 +237,7 @@ std::vector<Candidate> Candidates(std::span<const int64_t> shape, int64_t thread
     }
     if (reduced || f != rank - 1) continue;
     int widths = 0;
-    for (int64_t v : {16, 8, 4, 2, 1}) {
+    for (int64_t v : {32, 16, 8, 4, 2, 1}) {
       if (v * bits > 128 || size % v || ++widths > 2) continue;
       add("flat, " + std::to_string(v) + " a thread", Flat(shape, v, threads));
     }

@@ -137,8 +137,7 @@ class Lives {
     if (space != Space::kShared && space != Space::kMbar) return;
     Life life;
     life.buffer = alloc->buffer;
-    int64_t bits = space == Space::kMbar ? 64 : alloc->buffer->dtype.bits;
-    life.bytes = (NumElements(alloc->buffer) * bits + 7) / 8;
+    life.bytes = StorageBytes(alloc->buffer);
     life.align = std::max<int64_t>(alloc->align, 16);
     life.declared = time_;
     life.pinned = space == Space::kMbar;

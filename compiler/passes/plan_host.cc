@@ -35,6 +35,8 @@ class HostPlanner {
                                                   : runtime::ParamKind::kPointer;
       q.dtype = p->buffer.defined() ? p->buffer->dtype : p->var.dtype();
       if (q.dtype.code == kTf32Code) q.dtype = Float(32);
+      // What the launcher allocates has a type that frameworks know.
+      if (Packed(p) > 1 && p->is_out) q.dtype = IsInt(q.dtype) ? Int(8) : UInt(8);
       q.is_output = p->is_out;
       out_->params.push_back(std::move(q));
       if (p->is_out) out_->outputs.push_back(static_cast<int32_t>(i));
@@ -45,8 +47,15 @@ class HostPlanner {
     for (size_t i = 0; i < func_->params.size(); ++i) {
       const ir::Param& p = func_->params[i];
       if (p->param() != ParamKind::kTensor) continue;
-      for (const Expr& e : p->buffer->shape) out_->params[i].shape.push_back(Host(e));
-      for (const Expr& e : p->buffer->strides) out_->params[i].strides.push_back(Host(e));
+      auto given = [&](const Expr& e, int64_t parts) {
+        return parts == 1 ? Host(e) : FloorDiv(Host(e), HostExpr(parts));
+      };
+      for (int d = 0; d < p->buffer->ndim(); ++d) {
+        out_->params[i].shape.push_back(given(p->buffer->shape[d], ShapeParts(p, d)));
+      }
+      for (size_t d = 0; d < p->buffer->strides.size(); ++d) {
+        out_->params[i].strides.push_back(given(p->buffer->strides[d], StrideParts(p, d)));
+      }
     }
   }
 
@@ -126,6 +135,18 @@ class HostPlanner {
   }
 
  private:
+  // Tensors of less than a byte an element are given as tensors of bytes: extents of the last
+  // dimension and strides of the others are divided.
+  static int64_t Packed(const ir::Param& p) {
+    return p->buffer.defined() && p->buffer->dtype.bits < 8 ? 8 / p->buffer->dtype.bits : 1;
+  }
+  static int64_t ShapeParts(const ir::Param& p, int d) {
+    return d + 1 == p->buffer->ndim() ? Packed(p) : 1;
+  }
+  static int64_t StrideParts(const ir::Param& p, size_t d) {
+    return d + 1 == p->buffer->strides.size() ? 1 : Packed(p);
+  }
+
   void AddSymbol(const Var& v, HostExpr bind) {
     symbol_of_[v.get()] = static_cast<int>(out_->symbols.size());
     out_->symbols.push_back({std::string(v->name), std::move(bind)});
@@ -135,9 +156,15 @@ class HostPlanner {
   void BindSymbols(int i) {
     const ir::Param& p = func_->params[i];
     if (p->param() != ParamKind::kTensor) return;
-    for (int d = 0; d < p->buffer->ndim(); ++d) Solve(p->buffer->shape[d], HostExpr::Dim(i, d));
+    auto whole = [](const HostExpr& e, int64_t parts) {
+      return parts == 1 ? e : e * HostExpr(parts);
+    };
+    for (int d = 0; d < p->buffer->ndim(); ++d) {
+      Solve(p->buffer->shape[d], whole(HostExpr::Dim(i, d), ShapeParts(p, d)));
+    }
     for (size_t d = 0; d < p->buffer->strides.size(); ++d) {
-      Solve(p->buffer->strides[d], HostExpr::Stride(i, static_cast<int>(d)));
+      HostExpr stride = HostExpr::Stride(i, static_cast<int>(d));
+      Solve(p->buffer->strides[d], whole(stride, StrideParts(p, d)));
     }
   }
 

@@ -13,7 +13,7 @@
 //   math.cuh             exp to hypot, min, max, fast_*, add_rn to fma_rp, floordiv, floormod,
 //                        popcount, clz
 //
-//   by need              names, in ts::ptx but for the last
+//   by need              names, in ts::ptx but for the last three
 //   ptx/cp_async.cuh     cp_async, cp_async_zfill, _commit, _wait, _wait_all, _mbar_arrive
 //   ptx/ldmatrix.cuh     ldmatrix_*, stmatrix_*
 //   ptx/mma_sync.cuh     mma_*
@@ -25,6 +25,8 @@
 //   ptx/bulk.cuh         bulk_*
 //   ptx/nbi.cuh          put_nbi, quiet
 //   ptx/peer.cuh         ts::rank, ts::num_ranks, ts::peer
+//   numeric/int4.cuh     ts::i4vec, ts::u4vec, ts::to_i4, ts::to_u4, ts::cast_i4vec, ts::cast_u4vec
+//   sync/grid.cuh        ts::grid_sync
 #pragma once
 #include <tilescale/numeric/numeric.cuh>
 #include <tilescale/ptx/barrier.cuh>

@@ -155,6 +155,59 @@ if (i < p2) {{
     )
 
 
+def nibbles(packed: np.ndarray, signed: bool) -> np.ndarray:
+    out = np.stack([packed & 15, packed >> 4], -1).reshape(-1).astype(np.int64)
+    return (out ^ 8) - 8 if signed else out
+
+
+def unpack_case(signed: bool, target: str) -> Case:
+    """All bytes as two numbers of four bits each."""
+    packed = np.arange(256, dtype=np.uint8)
+    values = nibbles(packed, signed)
+    fmt = SMALL.get(target)
+    if fmt:
+        check_values = equal_codes(fmt, [values], fmt.encode_array(values.astype(np.float64)))
+    else:
+        check_values = equal_bits([values], values.astype(TYPES[target][1]))
+    vector, t = ("i4vec" if signed else "u4vec"), TYPES[target][0]
+    name = f"cast_vec_{vector}_{target}"
+    body = f"""
+const int i = ts::tid_x();
+const ts::{vector}<4> a = ts::bits<ts::{vector}<4>>(*(const ts::vec<ts::u8, 2>*)(p0 + i * 2));
+*(ts::vec<{t}, 4>*)(p1 + i * 4) = ts::cast_vec<{t}, 4>(a);"""
+    return Case(
+        name=name,
+        functions=("cast_vec", "to_i4" if signed else "to_u4"),
+        headers=("numeric/int4",),
+        text=kernel(name, ["const u8*", f"{target}*"], body, 128),
+        args=[packed, poisoned(target, 512)],
+        check=lambda args: check_values(args[1]),
+        block=128,
+    )
+
+
+def pack_case(signed: bool, source: str, rng: np.random.Generator) -> Case:
+    """The low four bits of integers, and of floats that are integers."""
+    values = rng.integers(-1000, 1000, 512).astype(TYPES[source][1])
+    low = values.astype(np.int64).reshape(-1, 2) & 15
+    want = (low[:, 0] | low[:, 1] << 4).astype(np.uint8)
+    vector, s = ("i4vec" if signed else "u4vec"), TYPES[source][0]
+    name = f"cast_{vector}_{source}"
+    body = f"""
+const int i = ts::tid_x();
+const ts::vec<{s}, 4> a = *(const ts::vec<{s}, 4>*)(p0 + i * 4);
+*(ts::vec<ts::u8, 2>*)(p1 + i * 2) = ts::bits<ts::vec<ts::u8, 2>>(ts::cast_{vector}<4>(a));"""
+    return Case(
+        name=name,
+        functions=(f"cast_{vector}",),
+        headers=("numeric/int4",),
+        text=kernel(name, [f"const {source}*", "u8*"], body, 128),
+        args=[values, poisoned("u8", 256)],
+        check=lambda args: equal_bits([want], want)(args[1]),
+        block=128,
+    )
+
+
 def cases(seed: int) -> list[Case]:
     rng = np.random.default_rng(seed)
     pairs = [(s, t) for s in FLOATS for t in FLOATS if s != t]
@@ -178,4 +231,7 @@ def cases(seed: int) -> list[Case]:
         ("bf16", "e5m2", 8),
     ):
         result.append(cast_vec_case(source, target, lanes, rng))
+    for signed in (True, False):
+        result += [unpack_case(signed, target) for target in ("f16", "bf16", "f32", "i32")]
+        result += [pack_case(signed, source, rng) for source in ("i32", "f32")]
     return result

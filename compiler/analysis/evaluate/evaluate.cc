@@ -23,7 +23,8 @@ ffi::Tensor TensorOf(const ParamObj* param, const ffi::Any& given) {
   if (!tensor.has_value()) BadArgument(param, "must be a tensor, got " + given.GetTypeKey());
   if (tensor->device().device_type != kDLCPU) BadArgument(param, "must be in host memory");
   const DataType want = param->buffer->dtype, got = tensor->dtype();
-  if (want.bits != got.bits || (IsFloat(want) != IsFloat(got) && want.bits > 8)) {
+  const bool packed = want.bits < 8 && got.bits == 8;
+  if ((want.bits != got.bits && !packed) || (IsFloat(want) != IsFloat(got) && want.bits > 8)) {
     BadArgument(param, "must be " + LanguageName(want) + ", got " + LanguageName(got));
   }
   if (tensor->ndim() != param->buffer->ndim()) {
@@ -84,9 +85,13 @@ void Machine::Bind(const Func& f, const ffi::Array<ffi::Any>& inputs) {
     const ParamObj* param = f->params[i].get();
     if (param->param() != ParamKind::kTensor) continue;
     const ffi::Tensor tensor = TensorOf(param, inputs[i]);
-    const std::vector<int64_t> strides = StridesOf(tensor);
+    std::vector<int64_t> strides = StridesOf(tensor);
     const Buffer& buffer = param->buffer;
-    const ffi::ShapeView shape = tensor.shape();
+    std::vector<int64_t> shape(tensor.shape().begin(), tensor.shape().end());
+    if (const int64_t each = tensor.dtype().bits / buffer->dtype.bits; each > 1) {
+      shape.back() *= each;
+      for (size_t d = 0; d + 1 < strides.size(); ++d) strides[d] *= each;
+    }
     int64_t reach = 1, dense = 1;
     for (size_t d = strides.size(); d-- > 0;) {
       match(param, buffer->shape[d], shape[d], "extent", d);

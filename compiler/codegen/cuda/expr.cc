@@ -15,6 +15,9 @@ using ir::DataType;
 using ir::OpCode;
 
 std::string TypeName(DataType t) {
+  if (t.lanes > 1 && t.bits < 8) {
+    return (ir::IsInt(t) ? "ts::i4vec<" : "ts::u4vec<") + std::to_string(t.lanes) + ">";
+  }
   if (t.lanes > 1) {
     return "ts::vec<" + TypeName(ir::Element(t)) + ", " + std::to_string(t.lanes) + ">";
   }
@@ -31,8 +34,7 @@ namespace {
 
 bool IsAtom(const std::string& s) {
   int depth = 0;
-  for (size_t i = 0; i < s.size(); ++i) {
-    char c = s[i];
+  for (char c : s) {
     if (c == '(' || c == '[') ++depth;
     if (c == ')' || c == ']') --depth;
     if (depth == 0 && c == ' ') return false;
@@ -116,14 +118,27 @@ std::string Printer::Cast(const ir::OpObj* op) {
   DataType from = op->args[0].dtype(), to = op->dtype;
   std::string x = Expr(op->args[0]);
   if (ir::SameType(from, to)) return x;
+  if (to.bits < 8 || from.bits < 8) headers_.insert("numeric/int4.cuh");
+  if (to.lanes > 1 && to.bits < 8) {
+    if (from.bits < 8) return "ts::bits<" + TypeName(to) + ">(" + x + ")";
+    return (ir::IsInt(to) ? "ts::cast_i4vec<" : "ts::cast_u4vec<") + std::to_string(to.lanes) +
+           ">(" + x + ")";
+  }
   if (to.lanes > 1) {
     return "ts::cast_vec<" + TypeName(ir::Element(to)) + ", " + std::to_string(to.lanes) + ">(" +
            x + ")";
   }
   if (ir::IsHandle(to) || ir::IsHandle(from)) return "(" + TypeName(to) + ")" + Paren(x);
   bool plain = (ir::IsInteger(from) || ir::IsBool(from)) && ir::IsInteger(to);
+  if (to.bits < 8) return Low(to, plain ? x : "ts::cast<int>(" + x + ")");
   if (plain) return "(" + TypeName(to) + ")" + Paren(x);
   return "ts::cast<" + TypeName(to) + ">(" + x + ")";
+}
+
+// The low bits of an integer as one of less than a byte.
+std::string Printer::Low(DataType t, const std::string& x) {
+  headers_.insert("numeric/int4.cuh");
+  return (ir::IsInt(t) ? "ts::to_i4(" : "ts::to_u4(") + x + ")";
 }
 
 std::string Printer::Op(const ir::OpObj* op) {
@@ -145,9 +160,10 @@ std::string Printer::Op(const ir::OpObj* op) {
     case OpCode::kTruncMod:
       return arg(0) + " % " + arg(1);
     case OpCode::kNeg:
-      return "-" + arg(0);
-    case OpCode::kBitNot:
-      return "~" + arg(0);
+    case OpCode::kBitNot: {
+      std::string s = (op->op() == OpCode::kNeg ? "-" : "~") + arg(0);
+      return op->dtype.bits < 8 ? Low(op->dtype, s) : s;
+    }
     case OpCode::kNot:
       return "!" + arg(0);
     case OpCode::kAnd:
@@ -160,6 +176,7 @@ std::string Printer::Op(const ir::OpObj* op) {
     case OpCode::kCast:
       return Cast(op);
     case OpCode::kBitcast:
+      if (op->dtype.bits < 8 || op->args[0].dtype().bits < 8) headers_.insert("numeric/int4.cuh");
       return "ts::bits<" + TypeName(op->dtype) + ">(" + Expr(op->args[0]) + ")";
     case OpCode::kMin:
     case OpCode::kMax:
@@ -186,6 +203,7 @@ std::string Printer::Op(const ir::OpObj* op) {
   }
   if (info.cls == ir::OpClass::kInfix || info.cls == ir::OpClass::kCompare) {
     std::string s = arg(0) + " " + info.text + " " + arg(1);
+    if (ir::IsInteger(op->dtype) && op->dtype.bits < 8) return Low(op->dtype, s);
     // C++ computes 8- and 16-bit integers as int.
     if (ir::IsInteger(op->dtype) && op->dtype.bits < 32)
       return "(" + TypeName(op->dtype) + ")(" + s + ")";

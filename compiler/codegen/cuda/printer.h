@@ -30,6 +30,7 @@ class Printer {
   std::string Const(const ir::ConstObj* c);
   std::string Op(const ir::OpObj* op);
   std::string Cast(const ir::OpObj* op);
+  std::string Low(ir::DataType t, const std::string& x);
   std::string Load(const ir::LoadObj* load);
   std::string Addr(const ir::RegionObj* region);
   std::string Pointer(const ir::Buffer& b);  // the array, cast if b's dtype is not the declared one

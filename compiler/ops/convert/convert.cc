@@ -57,8 +57,7 @@ void Lower(const TileOpObj* op, LowerContext* ctx) {
   flat = RowMajorOf(point, shape);
   ctx->Emit(PlacedNest(vars, to, StorePoint(dst, point, MakeLoad(ws->buffer, {flat}), ctx->span),
                        ctx->span));
-  ctx->Note("through " + std::to_string(NumElements(src->buffer) * src->buffer->dtype.bits / 8) +
-            " bytes of shared memory");
+  ctx->Note("through " + std::to_string(StorageBytes(src->buffer)) + " bytes of shared memory");
 }
 
 std::optional<std::string> Never(const TileOpObj*, const OpContext&) {

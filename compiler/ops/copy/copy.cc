@@ -97,7 +97,7 @@ std::optional<std::string> RefuseSimt(const TileOpObj* op, const OpContext&) {
   return std::nullopt;
 }
 
-std::optional<std::string> RefuseTma(const TileOpObj* op, const OpContext& ctx) {
+std::optional<std::string> RefuseTma(const TileOpObj*, const OpContext& ctx) {
   if (!ctx.target.arch->has_tma)
     return std::string("needs TMA, which ") + ctx.target.arch->name + " does not have";
   return "no lowering to it yet";
@@ -107,10 +107,9 @@ std::optional<std::string> RefuseTma(const TileOpObj* op, const OpContext& ctx) 
 // at multiples of it on both sides. Zero: not even 4 bytes.
 int64_t AsyncBytes(const Region& src, const OpContext& ctx) {
   const Buffer& a = src->buffer;
-  int elem = a->dtype.bits / 8;
   for (int64_t bytes : {16, 8, 4}) {
-    if (elem == 0 || bytes % elem != 0) continue;
-    int64_t n = bytes / elem;
+    if (bytes * 8 % a->dtype.bits != 0) continue;
+    int64_t n = bytes * 8 / a->dtype.bits;
     bool ok = true;
     std::vector<Expr> facts;
     auto multiple = [&](const Expr& e) {

@@ -30,8 +30,7 @@ void AccessReader::EnterBranch(const Expr& cond, bool holds) {
 
 void AccessReader::DeclareAlloc(const AllocObj* s) {
   if (!s->buffer.defined() || s->buffer->space() != Space::kShared) return;
-  placed_[s->buffer->storage.get()] = {s->offset,
-                                       (NumElements(s->buffer) * s->buffer->dtype.bits + 7) / 8};
+  placed_[s->buffer->storage.get()] = {s->offset, StorageBytes(s->buffer)};
 }
 
 void AccessReader::DeclareView(const ViewObj* s) {

@@ -3,6 +3,7 @@
 //   memory.cc     logical coordinates → flat addresses, by the layouts of the declarations
 //   nest.cc       a Parallel nest → the slot loops of one thread, by the nest's layout
 //   vectorize.cc  a loop over consecutive elements → vector accesses
+//   pack.cc       elements of less than a byte → bytes
 #pragma once
 
 #include "compiler/analysis/writes.h"
@@ -31,8 +32,7 @@ struct Memory {
 // The state of one kernel: declarations seen so far, and the rewriting of addresses.
 class Memories {
  public:
-  Memories(const ir::Kernel& kernel, arith::Analyzer* analyzer, PassContext* ctx)
-      : kernel_(kernel), analyzer_(analyzer), ctx_(ctx) {}
+  Memories(arith::Analyzer* analyzer, PassContext* ctx) : analyzer_(analyzer), ctx_(ctx) {}
 
   // A parameter's flat memory.
   void DeclareGlobal(const ir::Buffer& buffer);
@@ -63,7 +63,6 @@ class Memories {
   ir::Expr LayoutIndex(Memory* m, const ir::Buffer& b, const ffi::Array<ir::Expr>& index);
   bool NeedsWideIndex(Memory* m, const ir::Buffer& b);
 
-  const ir::Kernel& kernel_;
   arith::Analyzer* analyzer_;
   PassContext* ctx_;
   std::unordered_map<const ir::StorageObj*, Memory> memories_;
@@ -104,8 +103,10 @@ struct NestPlan {
 NestPlan PlanNest(const Layout& layout, const ir::Expr& tid, int64_t threads,
                   const ffi::Array<ir::Var>& vars, arith::Analyzer* analyzer, const ir::Span& span);
 
+inline constexpr int64_t kMaxLanes = 32;  // of 16 bytes, the widest access: 4 bits each
+
 struct VectorOptions {
-  int64_t max_width = 16;
+  int64_t max_width = kMaxLanes;
   bool async = false;        // copies global → shared become cp.async
   bool aligned = false;      // tensors' base addresses may be relied on to be aligned to the
                              // accesses (a launch fact, collected by the caller)
@@ -118,5 +119,8 @@ struct VectorOptions {
 std::vector<ir::Stmt> VectorizeLoop(const ir::Var& var, int64_t extent, std::vector<ir::Stmt> body,
                                     const VectorOptions& options, arith::Analyzer* analyzer,
                                     const ir::Span& span);
+
+// Accesses of elements of less than a byte as accesses of bytes.
+ir::Stmt PackBytes(const ir::Stmt& body, arith::Analyzer* analyzer);
 
 }  // namespace tilescale::partition

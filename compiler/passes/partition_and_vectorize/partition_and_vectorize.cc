@@ -64,7 +64,7 @@ class Partitioner {
       : func_(f),
         kernel_(k),
         ctx_(ctx),
-        memories_(kernel_, &analyzer_, ctx),
+        memories_(&analyzer_, ctx),
         aliases_(f),
         facts_(f, &analyzer_),
         rewrite_(&memories_, &analyzer_) {}
@@ -86,7 +86,7 @@ class Partitioner {
     }
     threads_ = kernel_->total_threads();
     auto out = CopyNode(kernel_.get());
-    out->body = MakeSeq(Visit(kernel_->body));
+    out->body = PackBytes(MakeSeq(Visit(kernel_->body)), &analyzer_);
     for (const Expr& fact : memories_.facts()) AddFact(out.get(), fact);
     for (const Param& p : func_->params) RequireAlignment(out.get(), p);
     return Kernel(out);
@@ -288,6 +288,7 @@ class Partitioner {
     }
     std::vector<Stmt> loops = Loops(s, plan, std::move(body), &whole);
     analyzer_.Leave(mark);
+    if (!plan.binds.empty()) CheckBytes(MakeSeq(loops));
     std::vector<Stmt> out = plan.binds;
     if (whole.defined()) {
       out.push_back(MakeIf(whole, MakeSeq(loops), s->span));
@@ -295,6 +296,21 @@ class Partitioner {
       out.insert(out.end(), loops.begin(), loops.end());
     }
     return out;
+  }
+
+  // I5: an element that does not fill a byte is written with its neighbours, or by one thread.
+  static void CheckBytes(const Stmt& body) {
+    Walk(body, [&](const NodeObj* n) {
+      if (n->kind != NodeKind::kStore) return true;
+      const auto* s = static_cast<const StoreObj*>(n);
+      const Buffer& b = s->buffer;
+      if (s->value.dtype().lanes > 1 || b->dtype.bits >= 8 || IsRegister(b->space())) return true;
+      RaiseAt(s->span, "CompileError", "elements of `", b->name, "` (", LanguageName(b->dtype),
+              ") share bytes, and this loop gives those of one byte to different threads; write "
+              "rows of "
+              "an even extent, in the order of memory");
+      return false;
+    });
   }
 
   // The loops over slot digits: the one that walks memory innermost, as vectors.
@@ -313,7 +329,7 @@ class Partitioner {
     if (uses_slots.defined()) body = Guarded(std::move(body), uses_slots, s->span);
     if (!plan.digits.empty()) {
       const SlotDigit& d = plan.digits[inner];
-      VectorOptions options{.max_width = s->width > 0 ? s->width : 16,
+      VectorOptions options{.max_width = s->width > 0 ? s->width : kMaxLanes,
                             .async = s->prefer_async,
                             .aligned = ctx_->may_require_alignment(),
                             .independent = true,
@@ -420,6 +436,7 @@ class Partitioner {
     }
     analyzer_.Bind(p, MakeConst(0), total);
     std::vector<Stmt> body = Visit(Substitute(s->body, map));
+    CheckBytes(MakeSeq(body));
     analyzer_.Leave(mark);
     auto loop = ffi::make_object<ForObj>();
     loop->var = p;

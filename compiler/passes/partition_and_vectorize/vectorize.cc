@@ -21,6 +21,10 @@ namespace {
 
 constexpr int kMaxVectorBits = 128;  // simulator.md §1: no access is wider
 
+bool FillsBytes(DataType t, int64_t lanes) {
+  return t.bits * lanes % 8 == 0;
+}
+
 bool Uses(const Expr& e, const Var& v) {
   bool uses = false;
   Walk(e, [&](const NodeObj* n) {
@@ -111,11 +115,11 @@ class Vectorizer {
 
   // The widest power of two, at most `limit`, such that b[index] is a run of that width at every w.
   int64_t RunWidth(const Buffer& b, const Expr& index, const Expr& guard, int64_t limit) {
-    if (b->dtype.bits < 8) return 1;
     // Without a fact about its base address a tensor is aligned to its elements only.
     if (b->space() == Space::kGlobal && !options_.aligned) return 1;
     for (int64_t width = std::min<int64_t>(limit, kMaxVectorBits / b->dtype.bits); width > 1;
          width /= 2) {
+      if (!FillsBytes(b->dtype, width)) break;
       if (extent_ % width == 0 && IsRun(index, guard, width)) return width;
     }
     return 1;
@@ -194,17 +198,22 @@ class Vectorizer {
   }
 
   // Loads that every iteration performs: not below a lazy operand, not inside nested statements.
-  void Unconditional(const Expr& e, const std::function<void(const LoadObj*)>& f) {
+  // `casts` sees the conversions among them.
+  void Unconditional(const Expr& e, const std::function<void(const LoadObj*)>& loads,
+                     const std::function<void(const OpObj*)>& casts) {
     if (!e.defined()) return;
     if (const auto* load = e.as<LoadObj>()) {
-      f(load);
-      for (const Expr& i : load->index) Unconditional(i, f);
+      loads(load);
+      for (const Expr& i : load->index) Unconditional(i, loads, casts);
       return;
     }
     const auto* op = e.as<OpObj>();
     if (op == nullptr) return;
+    if (op->op() == OpCode::kCast) casts(op);
     bool lazy = op->op() == OpCode::kAnd || op->op() == OpCode::kOr || op->op() == OpCode::kIf;
-    for (size_t i = 0; i < (lazy ? 1 : op->args.size()); ++i) Unconditional(op->args[i], f);
+    for (size_t i = 0; i < (lazy ? 1 : op->args.size()); ++i) {
+      Unconditional(op->args[i], loads, casts);
+    }
   }
 
   int64_t ChooseWidth(int64_t limit) {
@@ -215,12 +224,30 @@ class Vectorizer {
         if (IsMemory(store->buffer)) {
           width = std::max(width, RunWidth(store->buffer, store->index[0], store->guard, limit));
         }
-        Unconditional(store->value, [&](const LoadObj* load) { Consider(load, limit, &width); });
+        ConsiderAll(store->value, limit, &width);
       } else if (const auto* bind = s.as<BindObj>()) {
-        Unconditional(bind->value, [&](const LoadObj* load) { Consider(load, limit, &width); });
+        ConsiderAll(bind->value, limit, &width);
       }
     }
     return width;
+  }
+
+  void ConsiderAll(const Expr& value, int64_t limit, int64_t* width) {
+    Unconditional(
+        value, [&](const LoadObj* load) { Consider(load, limit, width); },
+        [&](const OpObj* cast) { *width = std::max(*width, UnpackWidth(cast, limit)); });
+  }
+
+  // Elements of less than a byte are converted together, wherever they are: the width in which
+  // `cast` does that to a run, or 1.
+  int64_t UnpackWidth(const OpObj* cast, int64_t limit) {
+    const auto* load = cast->args[0].as<LoadObj>();
+    if (load == nullptr || load->dtype.bits >= 8 || load->dtype.lanes > 1) return 1;
+    const Buffer& b = load->buffer;
+    if (cast->dtype.bits < 8 || b->space() == Space::kVar || load->other.defined()) return 1;
+    if (IsBool(cast->dtype) || Written(b)) return 1;
+    return RunWidth(b, load->index[0], load->guard,
+                    std::min<int64_t>(limit, kMaxVectorBits / cast->dtype.bits));
   }
 
   void Consider(const LoadObj* load, int64_t limit, int64_t* width) {
@@ -246,7 +273,7 @@ class Vectorizer {
   // casts.
   Expr Vector(const Expr& value) {
     if (const auto* load = value.as<LoadObj>()) {
-      if (load->dtype.lanes > 1 || load->buffer->dtype.bits < 8) return Expr();
+      if (load->dtype.lanes > 1 || !FillsBytes(load->dtype, width_)) return Expr();
       if (load->buffer->dtype.bits * width_ > kMaxVectorBits) return Expr();
       if (load->buffer->space() == Space::kGlobal && !options_.aligned) return Expr();
       if (load->buffer->space() == Space::kVar || !IsRun(load->index[0], load->guard, width_))
@@ -264,7 +291,7 @@ class Vectorizer {
     const auto* op = value.as<OpObj>();
     if (op == nullptr || op->op() != OpCode::kCast) return Expr();
     // Conversions of whole vectors: both sides are ≤ 16 bytes.
-    if (op->dtype.bits < 8 || op->dtype.bits * width_ > kMaxVectorBits) return Expr();
+    if (!FillsBytes(op->dtype, width_) || op->dtype.bits * width_ > kMaxVectorBits) return Expr();
     if (IsBool(op->dtype) || IsBool(op->args[0].dtype())) return Expr();
     Expr inner = Vector(op->args[0]);
     if (!inner.defined()) return Expr();
@@ -461,8 +488,10 @@ class Vectorizer {
   // One vector statement for the whole body, or null.
   Stmt WholeStore(const StoreObj* store) {
     const Buffer& b = store->buffer;
-    if (b->dtype.bits < 8 || b->dtype.bits * width_ > kMaxVectorBits || b->space() == Space::kVar)
+    if (!FillsBytes(b->dtype, width_) || b->dtype.bits * width_ > kMaxVectorBits ||
+        b->space() == Space::kVar) {
       return Stmt();
+    }
     if (b->space() == Space::kGlobal && !options_.aligned) return Stmt();
     if (!IsRun(store->index[0], store->guard, width_)) return Stmt();
     Expr value = Vector(store->value);
@@ -511,6 +540,9 @@ class Vectorizer {
     }
     const auto* op = e.as<OpObj>();
     if (op == nullptr || op->args.empty()) return e;
+    if (op->op() == OpCode::kCast) {
+      if (int64_t width = UnpackWidth(op, width_); width > 1) return Unpacked(op, width, before);
+    }
     bool lazy = op->op() == OpCode::kAnd || op->op() == OpCode::kOr || op->op() == OpCode::kIf;
     auto out = CopyNode(op);
     ffi::Array<Expr> args;
@@ -519,6 +551,23 @@ class Vectorizer {
     }
     out->args = args;
     return Expr(out);
+  }
+
+  Expr Unpacked(const OpObj* cast, int64_t width, std::vector<Stmt>* before) {
+    const auto* load = cast->args[0].as<LoadObj>();
+    auto copy = CopyNode(load->buffer.get());
+    copy->dtype = cast->dtype;
+    Buffer lanes = Lanes(Buffer(copy), "_u", before);
+    for (int64_t q = 0; q < width_; q += width) {
+      auto wide = CopyNode(load);
+      wide->dtype = WithLanes(load->dtype, static_cast<int>(width));
+      wide->index = {At(load->index[0], q)};
+      wide->guard = ChunkGuard(load->guard, q);
+      DataType to = WithLanes(cast->dtype, static_cast<int>(width));
+      before->push_back(
+          MakeStore(lanes, {MakeConst(q)}, MakeOp(OpCode::kCast, {Expr(wide)}, to), span_));
+    }
+    return LaneLoad(lanes);
   }
 
   // The element of this k; the loop over k is substituted later, so v's remainder names it.

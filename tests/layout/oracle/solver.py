@@ -187,7 +187,7 @@ def candidates(shape, T, mems, reduced, narrowest=32):
         fast += [d for d in reversed(range(len(shape))) if shape[d] > 1 and step(d) == 1]
     for f in dict.fromkeys(fast + [len(shape) - 1]):
         order = [f] + [d for d in reversed(range(len(shape))) if d != f]
-        for V in [v for v in (16, 8, 4, 2, 1) if v * bits <= 128 and v <= pow2(shape[f])]:
+        for V in [v for v in (32, 16, 8, 4, 2, 1) if v * bits <= 128 and v <= pow2(shape[f])]:
             if shape[f] % V:
                 continue
             for along in dict.fromkeys([min(32, T), 1 << (T.bit_length() - 1) if T % 32 else T, 16, 8, 4, 1]):
@@ -200,7 +200,7 @@ def candidates(shape, T, mems, reduced, narrowest=32):
                     )
                 )
         if not reduced and f == len(shape) - 1:
-            for V in [v for v in (16, 8, 4, 2, 1) if v * bits <= 128 and prod(shape) % v == 0][:2]:
+            for V in [v for v in (32, 16, 8, 4, 2, 1) if v * bits <= 128 and prod(shape) % v == 0][:2]:
                 out.append((f"flat, {V} a thread", spread(shape, order, V, T, T, flat=True)))
     seen, uniq = set(), []
     for why, L in out:
