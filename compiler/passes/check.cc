@@ -18,6 +18,17 @@ namespace tilescale::passes {
 
 using namespace ir;  // NOLINT
 
+std::string SpelledName(const TileOpObj* op) {
+  const OpSyntax& syntax = SyntaxOf(op);
+  std::string out = std::string("T.") + (syntax.spelled != nullptr ? syntax.spelled : syntax.name);
+  if (size_t open = out.find('{'); open != std::string::npos) {
+    const size_t close = out.find('}', open);
+    const std::string param = out.substr(open + 1, close - open - 1);
+    out.replace(open, close - open + 1, StringArg(op, param));
+  }
+  return out;
+}
+
 void CheckLaunch(const Kernel& kernel, const PassContext& ctx) {
   constexpr int64_t kLimit = target::Arch::kMaxThreadsPerBlock;
   if (kernel->user_threads() > kLimit) {
@@ -49,7 +60,7 @@ namespace {
 // Walks with the innermost condition that divides the threads, for the message.
 class ControlChecker {
  public:
-  explicit ControlChecker(const Kernel& kernel) : kernel_(kernel), uniformity_(kernel) {}
+  explicit ControlChecker(const Kernel& kernel) : uniformity_(kernel) {}
 
   void Visit(const Stmt& stmt, const StmtObj* divider) {
     if (!stmt.defined()) return;
@@ -79,11 +90,8 @@ class ControlChecker {
         return Visit(static_cast<const GroupObj*>(s)->body, divider);
       case NodeKind::kTileOp: {
         const auto* op = static_cast<const TileOpObj*>(s);
-        const OpSyntax& syntax = SyntaxOf(op);
-        if (syntax.participants != Participants::kGroup) return;
-        return Collective(
-            s, std::string("T.") + (syntax.spelled != nullptr ? syntax.spelled : syntax.name),
-            divider);
+        if (SyntaxOf(op).participants != Participants::kGroup) return;
+        return Collective(s, SpelledName(op), divider);
       }
       case NodeKind::kParallel:
         return Collective(s, "T.Parallel", divider);

@@ -7,6 +7,10 @@
 
 namespace tilescale::passes {
 
+// "T.atomic_add": an op as the user wrote it. A `{param}` in OpSyntax::spelled stands for the value
+// of that string. check.cc
+std::string SpelledName(const ir::TileOpObj* op);
+
 // Threads, grid, capabilities of the target. check.cc
 void CheckLaunch(const ir::Kernel& kernel, const PassContext& ctx);
 // What a nest of T.Parallel may hold, and how fragments and thread-local arrays are indexed.

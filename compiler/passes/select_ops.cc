@@ -6,6 +6,7 @@
 #include "compiler/ir/diag.h"
 #include "compiler/ir/text.h"
 #include "compiler/ops/tile_op.h"
+#include "compiler/passes/check.h"
 #include "compiler/passes/passes.h"
 #include "support/strings.h"
 
@@ -125,9 +126,7 @@ class Selector : public Mutator {
       ctx_->Record("select-ops", op->span, Subject(op), lowering.name, refused);
       return Stmt(out);
     }
-    const OpSyntax& syntax = SyntaxOf(op.get());
-    RaiseAt(op->span, "CompileError", "T.",
-            syntax.spelled != nullptr ? syntax.spelled : syntax.name, " cannot be lowered for ",
+    RaiseAt(op->span, "CompileError", passes::SpelledName(op.get()), " cannot be lowered for ",
             ctx_->target.arch->name, ": ", Join(refused, "; "));
   }
 

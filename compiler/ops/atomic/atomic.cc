@@ -151,6 +151,7 @@ const TileOpRegistration kAtomic({
                           {"memory_order", ArgKind::kString, 0, "none"},
                           {"use_tma", ArgKind::kBool, 0, "false"},
                           {"dst_pe", ArgKind::kExpr, 0, "none"}},
+               .spelled = "atomic_{op}",
                .make = Make},
     .effects = EffectsOf,
     .evaluate = Evaluate,

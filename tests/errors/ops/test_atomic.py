@@ -40,7 +40,7 @@ COMPILED = [
     (
         "T.clear(q); T.atomic_add(A, q, use_tma=True)",
         CompileError,
-        "T.atomic cannot be lowered for sm_80: bulk: no lowering to it yet; simt: use_tma=True",
+        "T.atomic_add cannot be lowered for sm_80: bulk: no lowering to it yet; simt: use_tma=True",
     ),
 ]
 
