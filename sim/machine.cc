@@ -105,7 +105,12 @@ void* LocalMachine::HeapOf(u32 rank) const {
 
 void LocalMachine::Free(void* p) {
   auto lock = impl_->Enter();
-  Impl::FreeNow(p);
+  Leaving l{p, {}};
+  for (const auto& [key, s] : impl_->streams) {
+    if (!s.idle()) l.after[key] = s.queued;
+  }
+  if (l.after.empty()) return Impl::FreeNow(p);
+  impl_->leaving.push_back(std::move(l));
 }
 
 void LocalMachine::FreeAsync(u32 rank, u64 stream, void* p) {
@@ -115,7 +120,7 @@ void LocalMachine::FreeAsync(u32 rank, u64 stream, void* p) {
   Item item;
   item.kind = Item::Kind::kFree;
   item.address = p;
-  it->second.queue.push_back(std::move(item));
+  it->second.Push(std::move(item));
 }
 
 bool LocalMachine::Owns(const void* p) const {
@@ -188,7 +193,7 @@ void LocalMachine::Launch(LaunchInfo launch) {
   item.host = impl_->host;
   Stream& s = impl_->streams[{launch.rank, launch.stream}];
   item.launch = std::move(launch);
-  s.queue.push_back(std::move(item));
+  s.Push(std::move(item));
   impl_->version++;
   impl_->changed.notify_all();
 }
@@ -201,7 +206,7 @@ u64 LocalMachine::RecordEvent(u32 rank, u64 stream) {
   Item item;
   item.kind = Item::Kind::kRecord;
   item.event = id;
-  impl_->streams[{rank, stream}].queue.push_back(std::move(item));
+  impl_->streams[{rank, stream}].Push(std::move(item));
   impl_->version++;
   impl_->changed.notify_all();
   return id;
@@ -213,7 +218,7 @@ void LocalMachine::WaitEvent(u32 rank, u64 stream, u64 event) {
   Item item;
   item.kind = Item::Kind::kWait;
   item.event = event;
-  impl_->streams[{rank, stream}].queue.push_back(std::move(item));
+  impl_->streams[{rank, stream}].Push(std::move(item));
 }
 
 Report LocalMachine::Synchronize() {

@@ -139,7 +139,9 @@ class Machine {
   virtual void* AllocateSymmetric(u64 bytes, const AllocInfo& info) = 0;
   virtual void* Peer(const void* p, u32 from, u32 to) const = 0;
   virtual void* HeapOf(u32 rank) const = 0;  // where the rank's symmetric memory begins
-  virtual void Free(void* p) = 0;  // of a symmetric allocation: rank 0's address frees all
+  // Once all that is queued on any stream is done; of a symmetric allocation rank 0's address frees
+  // all.
+  virtual void Free(void* p) = 0;
   virtual void FreeAsync(u32 rank, u64 stream, void* p) = 0;  // once the stream has come here
   // Whether p lies in the machine's memory, and the bytes from p to the end of its allocation.
   virtual bool Owns(const void* p) const = 0;

@@ -8,13 +8,13 @@
 #include "sim/local_machine.h"
 #include "sim/module.h"
 #include "sim/report.h"
+#include "sim/streams.h"
 #include "support/diagnostics.h"
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -25,37 +25,12 @@
 
 namespace tilescale::sim {
 
-using Clock = std::chrono::steady_clock;
-
 // How long a launch that waits for other ranks is held back for them.
 constexpr auto kGangGrace = std::chrono::milliseconds(200);
-
-struct Item {
-  enum class Kind { kLaunch, kRecord, kWait, kFree } kind = Kind::kLaunch;
-  LaunchInfo launch;
-  Knowledge host;  // what any host thread had synchronised with at enqueue
-  u64 event = 0;
-  void* address = nullptr;
-  Clock::time_point held{};  // a gang launch: since when it waits for the others
-};
 
 inline const std::string& Arch(const LaunchInfo& l) {
   return l.arch.empty() ? core.config.arch : l.arch;
 }
-
-struct Stream {
-  std::deque<Item> queue;
-  Knowledge known;    // all its work so far
-  bool busy = false;  // a launch of it runs
-  bool used = false;  // work that no host thread has synchronised with
-  bool idle() const { return queue.empty() && !busy; }
-};
-
-struct Event {
-  bool done = false;
-  Clock::time_point when;
-  Knowledge known;
-};
 
 struct LocalMachine::Impl : WorkSource {
   using Lock = std::unique_lock<std::mutex>;
@@ -63,9 +38,10 @@ struct LocalMachine::Impl : WorkSource {
 
   std::mutex mutex;
   std::condition_variable changed;
-  std::map<std::pair<u32, u64>, Stream> streams;
+  std::map<StreamKey, Stream> streams;
   std::map<u64, Event> events;
   HostRanges imports;
+  std::vector<Leaving> leaving;
   std::map<u32, std::thread::id> hosts;          // who last drove a rank
   std::multiset<std::thread::id> waiting_hosts;  // in Synchronize
   std::map<u32, Report> owed;                    // to hosts that did not wait when it was found
@@ -113,6 +89,7 @@ struct LocalMachine::Impl : WorkSource {
         while (!s.busy && !s.queue.empty() && Advance(key.first, s)) {
         }
       }
+      FreeLeft();
     }
     return !(*wanted)();
   }
@@ -237,6 +214,17 @@ struct LocalMachine::Impl : WorkSource {
     if (a && a->base == p && !a->cta) arena.Free(a);
   }
 
+  void FreeLeft() {
+    std::erase_if(leaving, [&](const Leaving& l) {
+      for (const auto& [key, count] : l.after) {
+        auto it = streams.find(key);
+        if (it != streams.end() && it->second.done() < count) return false;
+      }
+      FreeNow(l.address);
+      return true;
+    });
+  }
+
   // ---- host
   bool AllIdle() const {
     for (const auto& [key, s] : streams) {
@@ -253,6 +241,7 @@ struct LocalMachine::Impl : WorkSource {
     core.sequential.clear();
     host = Knowledge{};
     std::erase_if(streams, [](auto& entry) { return entry.second.idle(); });
+    FreeLeft();
     for (auto& [key, e] : events) e.known = Knowledge{};
     next_launch = 1;
     if (core.cta_info.size() > kMaxCtas / 2) {

@@ -8,6 +8,7 @@
 #include "support/diagnostics.h"
 #include "tests/unit/sim/harness.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -302,6 +303,22 @@ TEST(Hosts, AMissingRankIsNamed) {
   EXPECT_NE(r.text.find("\n    rank 1: its host has launched nothing since it last synchronised"),
             std::string::npos)
       << r.text;
+}
+
+TEST(Machine, MemoryIsFreedBehindTheKernelsThatAreQueued) {
+  Machine& m = Machine::Get();
+  m.Configure({.seed = 7});
+  constexpr int kCount = 64;
+  float* a = Make("A", kCount);
+  float* b = Make("B", kCount);
+  std::fill_n(a, kCount, 1.0F);
+  m.Launch(Scale(a, b, kCount, 5));
+  m.Free(a);
+  m.Free(b);
+  const Report queued = m.Synchronize();
+  EXPECT_TRUE(queued.ok()) << queued.text;
+  m.Launch(Scale(a, b, kCount, 5));
+  EXPECT_EQ(m.Synchronize().kind, "OutOfBounds");
 }
 
 class DeviceTest : public testing::Test {
