@@ -51,7 +51,7 @@ const std::vector<std::pair<std::string, LayoutId>>& Solver::CandidatesOf(int in
         const Layout* l = std::get_if<Layout>(&any);
         if (!l) continue;
         Shape x(l->shape());
-        for (int d = 0; d < x.size(); ++d) x[d] = 0;
+        for (int64_t& e : x) e = 0;
         int64_t origin = l->At(kAddr, x);
         for (int d = l->rank() - 1; d >= 0; --d) {
           if (l->extent(d) < 2) continue;
@@ -72,9 +72,16 @@ const std::vector<std::pair<std::string, LayoutId>>& Solver::CandidatesOf(int in
     }
   }
   c.candidates.emplace();
-  for (const Candidate& k : Candidates(shape, threads, bits, fast, c.reduced)) {
-    c.candidates->emplace_back(k.why, model_.pool().Add(k.layout));
-  }
+  auto offer = [&](bool reduced) {
+    for (const Candidate& k : Candidates(shape, threads, bits, fast, reduced)) {
+      c.candidates->emplace_back(k.why, model_.pool().Add(k.layout));
+    }
+  };
+  offer(c.reduced);
+  // A ragged tile has views of other shapes only where one index runs over all of it: what is
+  // reduced is then converted first.
+  auto views = [](const Edge& e) { return e.kind == Edge::kView || e.kind == Edge::kViewSource; };
+  if (c.reduced && std::any_of(c.edges.begin(), c.edges.end(), views)) offer(false);
   return *c.candidates;
 }
 

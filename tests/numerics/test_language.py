@@ -95,6 +95,32 @@ def test_macro_on_a_reshaped_tile(rng):
     assert (b == a.ravel() * 3).all()
 
 
+@pytest.mark.parametrize(
+    "shape, other, threads",
+    [((257, 4), (4, 257), 128), ((6, 35), (14, 15), 96), ((5, 300), (300, 5), 96), ((16, 16), (8, 32), 128)],
+)
+def test_a_ragged_fragment_in_two_shapes(rng, shape, other, threads):
+    @T.prim_func
+    def main(A: T.Tensor(shape, "float32"), B: T.Tensor(other, "float32")):
+        with T.Kernel(1, threads=threads):
+            tile = T.alloc_fragment(shape, "float32")
+            total = T.alloc_fragment((other[0],), "float32")
+            T.copy(A, tile)
+            view = T.reshape(tile, other)
+            for i, j in T.Parallel(*other):
+                view[i, j] = view[i, j] * 2.0
+            for i, j in T.Parallel(*shape):
+                tile[i, j] = tile[i, j] + 1.0
+            T.reduce_sum(view, total, dim=1)
+            for i, j in T.Parallel(*other):
+                B[i, j] = view[i, j] + total[i]
+
+    a, b = rng.standard_normal(shape, np.float32), poison(*other)
+    call(main, a, b)
+    want = (a.astype(np.float64) * 2 + 1).reshape(other)
+    np.testing.assert_allclose(b, want + want.sum(1, keepdims=True), atol=1e-3)
+
+
 def test_persistent_tiles(rng):
     @T.prim_func
     def main(A: T.Tensor((8, 64), "float32"), B: T.Tensor((8, 64), "float32")):
