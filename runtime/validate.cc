@@ -18,7 +18,7 @@ class Validator {
 
   void Run() {
     CheckCounts();
-    for (size_t i = 0; i < artifact_.params.size(); ++i) CheckParam(artifact_.params[i]);
+    for (const Param& param : artifact_.params) CheckParam(param);
     for (size_t i = 0; i < artifact_.symbols.size(); ++i) {
       const Symbol& symbol = artifact_.symbols[i];
       CheckExpr(symbol.bind, {static_cast<int>(i), false}, "symbol " + symbol.name);

@@ -24,7 +24,7 @@ struct Pool {
   u64 made = 0;
 };
 
-Pool& pool() {
+Pool& ThePool() {
   static auto* p = new Pool;
   return *p;
 }
@@ -44,7 +44,7 @@ void AddSlab(Pool& p) {
 }  // namespace
 
 u8* TakeStack() {
-  Pool& p = pool();
+  Pool& p = ThePool();
   if (p.free.empty()) AddSlab(p);
   u8* stack = p.free.back();
   p.free.pop_back();
@@ -52,7 +52,7 @@ u8* TakeStack() {
 }
 
 void GiveStack(u8* stack) {
-  pool().free.push_back(stack);
+  ThePool().free.push_back(stack);
 }
 
 void* PrepareStack(u8* stack, void (*entry)()) {

@@ -143,7 +143,7 @@ class RemoteHeap : public runtime::SymmetricHeap {
   Blocks blocks_;
 };
 
-[[maybe_unused]] const bool registered = [] {
+[[maybe_unused]] const bool kRegistered = [] {
   runtime::RegisterTransport(
       "sim", [](const runtime::HeapRequest& request) -> std::shared_ptr<runtime::SymmetricHeap> {
         if (JoinedRank() < 0) return std::make_shared<SimHeap>(request);

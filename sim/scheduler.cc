@@ -313,7 +313,7 @@ void Run(WorkSource& source) {
   StartWatchdog();
   try {
     RunLoop(source);
-  } catch (const Stop&) {
+  } catch (const Stop&) {              // NOLINT(bugprone-empty-catch): the report is there
   } catch (const std::exception& e) {  // no room for a stack or for shared memory
     core.report = MachineReport(e.what());
     core.failed = true;

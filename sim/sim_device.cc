@@ -244,7 +244,7 @@ class SimDevice : public runtime::Device {
   runtime::DeviceProperties properties_;
 };
 
-[[maybe_unused]] const bool registered = [] {
+[[maybe_unused]] const bool kRegistered = [] {
   runtime::RegisterDeviceFactory(
       "sim", [](std::string_view arch, int index) -> std::shared_ptr<runtime::Device> {
         return std::make_shared<SimDevice>(arch, index);

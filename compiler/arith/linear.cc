@@ -3,7 +3,7 @@
 #include "compiler/arith/analyzer_impl.h"
 
 #include <algorithm>
-#include <cstring>
+#include <bit>
 
 namespace tilescale::arith {
 
@@ -38,7 +38,7 @@ int Analyzer::Impl::Compare(const Expr& a, const Expr& b) {
     case NodeKind::kConst: {
       const auto *x = a.as<ConstObj>(), *y = b.as<ConstObj>();
       if (x->i != y->i) return CompareInt(x->i, y->i);
-      return std::memcmp(&x->f, &y->f, sizeof(double));
+      return CompareInt(std::bit_cast<int64_t>(x->f), std::bit_cast<int64_t>(y->f));
     }
     case NodeKind::kOp: {
       const auto *x = a.as<OpObj>(), *y = b.as<OpObj>();

@@ -162,7 +162,7 @@ void BuilderObj::CheckInjective(const std::string& text, const Buffer& buffer) {
   auto layout = Layout::Parse(text);
   auto table = layout ? Table::FromLayout(*layout) : Table::Parse(text);
   if (!table || table->Injective()) return;
-  std::string name = buffer->name, details = "two points";
+  std::string name = buffer->name;
   std::unordered_map<int64_t, int64_t> seen;
   std::vector<int64_t> shape(table->shape().begin(), table->shape().end());
   auto point = [&](int64_t flat) {

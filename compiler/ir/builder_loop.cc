@@ -145,11 +145,11 @@ Var BuilderObj::BeginFor(std::string_view kind, const ffi::Any& begin, const ffi
   auto hint = [&](size_t i) { return i + 1 < hints.size() ? hints[i] : ffi::Any(); };
   if (kind == "unroll") {
     loop->kind_ = static_cast<int64_t>(ForKind::kUnroll);
-    bool explicit_ = !IsNone(hint(0)) && ToInt(hint(0), "explicit") != 0;
-    if (explicit_ && !IsNone(hint(1))) {
+    bool whole = !IsNone(hint(0)) && ToInt(hint(0), "explicit") != 0;
+    if (whole && !IsNone(hint(1))) {
       Raise("ValueError", "T.unroll's explicit and unroll_factor params are mutually exclusive.");
     }
-    if (explicit_) loop->factor = kExplicitUnroll;
+    if (whole) loop->factor = kExplicitUnroll;
     if (!IsNone(hint(1))) loop->factor = ToInt(hint(1), "unroll_factor");
     if (loop->factor < kExplicitUnroll)
       Raise("ValueError", "unroll_factor must be positive, got ", loop->factor);

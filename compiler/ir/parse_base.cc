@@ -4,6 +4,7 @@
 #include "support/strings.h"
 
 #include <charconv>
+#include <ranges>
 
 namespace tilescale::ir::text {
 namespace {
@@ -140,9 +141,9 @@ Var Parser::DeclareVar(const Lexeme& name, DataType dtype) {
 }
 
 Node Parser::Find(std::string_view name) const {
-  for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
-    auto it = scope->find(name);
-    if (it != scope->end()) return it->second;
+  for (const auto& scope : std::views::reverse(scopes_)) {
+    auto it = scope.find(name);
+    if (it != scope.end()) return it->second;
   }
   return Node();
 }

@@ -42,7 +42,7 @@ void Parser::KernelFacts(KernelObj* kernel) {
       Expect(")");
     } else if (Accept("requires")) {
       Expect("(");
-      for (Expr& e : Values(")")) kernel->requires_.push_back(std::move(e));
+      for (const Expr& e : Values(")")) kernel->requires_.push_back(e);
     } else if (Accept("min_blocks")) {
       kernel->min_blocks = Integer("how many blocks");
     } else if (Accept("swizzle_panel")) {
@@ -62,7 +62,7 @@ void Parser::KernelFacts(KernelObj* kernel) {
       Buffer buffer = LookupBuffer(Symbol("a buffer"));
       Expect(":");
       kernel->safe_values.push_back(Value(buffer->dtype));
-      kernel->safe_buffers.push_back(std::move(buffer));
+      kernel->safe_buffers.push_back(buffer);
       Expect(")");
     } else if (Accept("prelude")) {
       kernel->prelude = String("text");

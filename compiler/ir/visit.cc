@@ -34,9 +34,8 @@ void VisitField(const Node& child, const Visit& f) {
 template <typename T>
 void VisitField(const ffi::Array<T>& children, const Visit& f) {
   if constexpr (std::is_base_of_v<Node, T> || std::is_same_v<T, ffi::Any>) {
-    const ffi::ArrayObj* array = children.GetArrayObj();
-    for (const ffi::Any* it = array->begin(); it != array->end(); ++it) {
-      if (const NodeObj* node = it->as<NodeObj>()) f(node);
+    for (const ffi::Any& child : *children.GetArrayObj()) {
+      if (const NodeObj* node = child.as<NodeObj>()) f(node);
     }
   }
 }

@@ -16,9 +16,10 @@ void BoxWalk::ForEach(F&& f) const {
     LayoutGroup g = l.group(i);
     int64_t w = 1;
     for (size_t k = g.dims.size(); k-- > 0;) {
-      group[size_t(g.dims[k])] = i;
-      weight[size_t(g.dims[k])] = w;
-      w *= l.extent(g.dims[k]);
+      const int dim = g.dims[k];
+      group[size_t(dim)] = i;
+      weight[size_t(dim)] = w;
+      w *= l.extent(dim);
     }
   }
   std::array<int64_t, kMaxDims> x{};

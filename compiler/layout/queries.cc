@@ -54,9 +54,9 @@ bool AnySample(const Layout& l, F&& f) {
   for (int64_t e : x) {
     if (e == 0) return false;
   }
-  for (int d = 0; d < x.size(); ++d) x[d] -= 1;
+  for (int64_t& e : x) e -= 1;
   if (f(x)) return true;
-  for (int d = 0; d < x.size(); ++d) x[d] = 0;
+  for (int64_t& e : x) e = 0;
   if (f(x)) return true;
   for (int d = 0; d < x.size(); ++d) {
     for (int64_t i = 1; i < l.extent(d); i *= 2) {

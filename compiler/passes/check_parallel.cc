@@ -161,10 +161,10 @@ class NestChecker {
               "over it ",
               "with T.Parallel, or copy it to shared memory first");
     }
-    for (size_t d = 0; d < nest_->extents.size(); ++d) {
-      if (AsInt(nest_->extents[d])) continue;
-      RaiseAt(s->span, "ValueError", kPrefix, "A loop with symbolic extent `",
-              Print(nest_->extents[d]), "` may not index fragment `", name,
+    for (const Expr& extent : nest_->extents) {
+      if (AsInt(extent)) continue;
+      RaiseAt(s->span, "ValueError", kPrefix, "A loop with symbolic extent `", Print(extent),
+              "` may not index fragment `", name,
               "`: the extents of T.Parallel must be constants there");
     }
     for (const Expr& e : index) {

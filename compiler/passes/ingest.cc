@@ -133,7 +133,7 @@ class Labeller : public Mutator {
 
 }  // namespace
 
-Func Ingest(Func f, PassContext& ctx) {
+Func Ingest(Func f, PassContext&) {
   Verify(f);
   return MapKernels(f, [](const Kernel& kernel) {
     Labeller labeller(kernel);

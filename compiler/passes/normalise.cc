@@ -207,7 +207,7 @@ bool HasCollective(const Stmt& s) {
   return found;
 }
 
-Func Normalise(Func f, PassContext& ctx) {
+Func Normalise(Func f, PassContext&) {
   return MapKernels(f, [&](const Kernel& kernel) {
     auto out = CopyNode(kernel.get());
     auto step = [&](Stmt body) {

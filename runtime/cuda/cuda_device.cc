@@ -32,7 +32,7 @@ void LimitNvrtcToDriver() {
   LimitNvrtcMajor(version / 1000);
 }
 
-[[maybe_unused]] const bool registered = [] {
+[[maybe_unused]] const bool kRegistered = [] {
   RegisterDeviceFactory(
       "cuda",
       [](std::string_view, int index) -> std::shared_ptr<Device> {

@@ -148,7 +148,7 @@ void DiskCache::Put(const std::string& key, std::string_view content) const {
 
 std::string CacheFolder() {
   if (!knobs::Cache()) return "";
-  const std::string folder = knobs::CacheDir();
+  std::string folder = knobs::CacheDir();
   if (!folder.empty()) return folder;
   const std::string home = UserCacheDir();
   return home.empty() ? "" : home + "/tilescale";

@@ -67,7 +67,7 @@ void SetIncludeFolder(std::string folder) {
 }
 
 std::string IncludeFolder() {
-  const std::string named = knobs::HomeInclude();
+  std::string named = knobs::HomeInclude();
   if (!named.empty()) return named;
   const std::lock_guard lock(folder_mutex);
   return python_folder.empty() ? FolderBesideLibrary() : python_folder;

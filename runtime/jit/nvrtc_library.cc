@@ -116,7 +116,7 @@ constexpr const char* kInstallHelp =
     "install it with: pip install nvidia-cuda-nvrtc; or name the file in TILESCALE_NVRTC";
 
 std::string Find(const Search& search) {
-  const std::string named = knobs::Nvrtc();
+  std::string named = knobs::Nvrtc();
   if (!named.empty()) {
     if (IsFile(named)) return named;
     throw Diag({}, "NvrtcError") << "NVRTC is not where TILESCALE_NVRTC says: there is no file '"

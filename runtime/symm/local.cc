@@ -153,7 +153,7 @@ class LocalHeap : public SymmetricHeap {
   bool freed_ = false;
 };
 
-[[maybe_unused]] const bool registered = [] {
+[[maybe_unused]] const bool kRegistered = [] {
   RegisterTransport("local", [](const HeapRequest& request) -> std::shared_ptr<SymmetricHeap> {
     // Without a driver the first device says what is missing.
     const int gpus = std::clamp(CountDevices("cuda"), 1, std::max(request.ranks, 1));

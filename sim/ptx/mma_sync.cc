@@ -89,12 +89,13 @@ struct ToS32 {
 template <class T, int kGroups, int kK, class F>
 void Gather(const u32* registers, u32 l, F put) {
   constexpr int e = 32 / T::kBits;
-  for (int block = 0; block < kK / (4 * e); ++block)
+  for (int block = 0; block < kK / (4 * e); ++block) {
     for (int group = 0; group < kGroups; ++group) {
       const u32 w = registers[kGroups * block + group];
       for (int i = 0; i < e; ++i)
         put(int(l) / 4 + 8 * group, block * 4 * e + int(l) % 4 * e + i, T::Get(w, i));
     }
+  }
 }
 
 template <int kM, int kK, class C, class A, class B>

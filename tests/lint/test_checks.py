@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The checks of tools/lint find what they are for, and let the rest pass."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import check_layers
 import check_ops
 import check_sizes
 import check_text
+import tidy
 
 LAYERS = check_layers.Layers(
     {
@@ -136,3 +138,28 @@ def test_text_rules():
     for path in ("/ho" + "me/someone/x", str(check_text.ROOT) + "/x"):
         assert check_text.check("a.md", path + "\n", machine) == [f"a.md:1: a path of one machine: {path}"]
     assert check_text.check("a.md", "/usr/local/cuda/lib64\n", machine) == []
+
+
+def test_tidy_looks_at_what_changed(tmp_path, monkeypatch):
+    sources = ["a.cc", "b.cc", "c.cc", "d.cc"]
+
+    def git(*arguments):
+        subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e", *arguments], cwd=tmp_path, check=True)
+
+    def commit(**files):
+        for name, text in files.items():
+            (tmp_path / name.replace("_", ".")).write_text(text)
+        git("add", "-A")
+        git("commit", "-qm", "x")
+
+    monkeypatch.setattr(tidy, "ROOT", tmp_path)
+    git("init", "-q", "-b", "main")
+    commit(a_cc="1", b_cc="1", c_cc="1", c_h="1")
+    assert tidy.changed_sources(sources) == []
+    commit(b_cc="2")
+    assert tidy.changed_sources(sources) == ["b.cc"]
+    git("checkout", "-q", "-b", "work")
+    commit(a_cc="2")
+    commit(c_h="2")
+    (tmp_path / "d.cc").write_text("1")
+    assert tidy.changed_sources(sources) == ["a.cc", "c.cc", "d.cc"]

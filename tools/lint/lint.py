@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs every check, and all of them even if one fails. With names, only those."""
+"""Runs every check, and all of them even if one fails. With names, only those; --all: tidy on every file."""
 
 import subprocess
 import sys
@@ -21,18 +21,19 @@ def commands() -> dict[str, list[str]]:
         "mypy": ["mypy"],
         # Tests misspell on purpose.
         "codespell": ["codespell", *(f for f in files() if not f.startswith("tests/"))],
-        "tidy": [python, f"{HERE}/tidy.py"],
+        "tidy": [python, f"{HERE}/tidy.py", *(["--all"] if "--all" in sys.argv[1:] else [])],
     }
 
 
 def main() -> int:
     chosen = commands()
-    unknown = [name for name in sys.argv[1:] if name not in chosen]
+    names = [name for name in sys.argv[1:] if name != "--all"]
+    unknown = [name for name in names if name not in chosen]
     if unknown:
         print(f"no check '{unknown[0]}'; there are: {', '.join(chosen)}", file=sys.stderr)
         return 2
     failed = []
-    for name in sys.argv[1:] or chosen:
+    for name in names or chosen:
         begin = time.monotonic()
         if subprocess.run(chosen[name], cwd=ROOT).returncode != 0:
             failed.append(name)

@@ -60,9 +60,10 @@ std::vector<int64_t> ConstExtents(const Region& r, const char* what, const Span&
   std::vector<int64_t> out;
   for (const Expr& e : r->extent) {
     auto n = AsInt(e);
-    if (!n)
+    if (!n) {
       RaiseAt(span, "ValueError", "T.", what, ": the extents of `", r->buffer->name,
               "` must be constants");
+    }
     out.push_back(*n);
   }
   return out;
