@@ -285,8 +285,10 @@ Expr Analyzer::Impl::RewriteXor(const Expr& a, const Expr& b, DataType t) {
       AddForm(&mid, high, 1);
       high = LinearForm();
     }
+    auto nothing = [](const LinearForm& part) { return part.terms.empty() && part.constant == 0; };
+    if (nothing(high) && nothing(low)) continue;  // the other side may tell more
     LinearForm out;
-    bool zero = mid.terms.empty() && mid.constant == 0;
+    bool zero = nothing(mid);
     AddForm(&out, ToLinear(zero ? y : MakeOp(OpCode::kBitXor, {Build(mid, t), y}, t)), 1);
     AddForm(&out, high, 1);
     AddForm(&out, low, 1);
