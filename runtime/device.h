@@ -150,10 +150,29 @@ class Device {
   virtual void ReleaseAddresses(void* at, size_t bytes);
   virtual void MapShared(void* at, size_t bytes, const std::vector<int>& users);
   virtual void UnmapShared(void* at, size_t bytes);
+  /// As MapShared, for this device alone, and for other processes: gives a descriptor of an open
+  /// file with which a process of this host maps the same memory (MapImported). The caller closes
+  /// it.
+  virtual int MapExported(void* at, size_t bytes);
+  virtual void MapImported(void* at, size_t bytes, int descriptor);
+  /// Where the driver has no such files: memory whose address the driver chooses, opened in another
+  /// process by the bytes of a handle.
+  virtual bool CanExportFiles() const;
+  virtual void* AllocateExported(size_t bytes, std::string* handle);
+  virtual void* OpenImported(const std::string& handle);
+  virtual void FreeExported(void* at);
+  virtual void CloseImported(void* at);
   /// Throws if this device cannot load and store `other`'s memory.
   virtual void RequirePeerAccess(const Device& other);
   /// Of memory that no work queued on another stream uses.
   virtual void Zero(void* at, size_t bytes, Stream stream);
+
+  /// The stream writes a word of 4 or 8 bytes behind all work before; or waits until it is equal.
+  virtual void WriteValue(Stream stream, void* at, uint64_t value, int bytes);
+  virtual void WaitValue(Stream stream, void* at, uint64_t value, int bytes);
+  /// Memory of the host that the device reaches at the address in `*device`; zeroed.
+  virtual void* AllocateMapped(size_t bytes, void** device);
+  virtual void FreeMapped(void* host);
 
   /// Enqueues. A device whose tensors are host memory returns when the results are there, except
   /// that a kernel which waits for other ranks may still run: Synchronize ends that.

@@ -69,6 +69,39 @@ void Device::MapShared(void*, size_t, const std::vector<int>&) {
 void Device::UnmapShared(void*, size_t) {
   ThrowNotShared(*this);
 }
+int Device::MapExported(void*, size_t) {
+  ThrowNotShared(*this);
+}
+void Device::MapImported(void*, size_t, int) {
+  ThrowNotShared(*this);
+}
+bool Device::CanExportFiles() const {
+  return false;
+}
+void* Device::AllocateExported(size_t, std::string*) {
+  ThrowNotShared(*this);
+}
+void* Device::OpenImported(const std::string&) {
+  ThrowNotShared(*this);
+}
+void Device::FreeExported(void*) {
+  ThrowNotShared(*this);
+}
+void Device::CloseImported(void*) {
+  ThrowNotShared(*this);
+}
+void Device::WriteValue(Stream, void*, uint64_t, int) {
+  ThrowNotShared(*this);
+}
+void Device::WaitValue(Stream, void*, uint64_t, int) {
+  ThrowNotShared(*this);
+}
+void* Device::AllocateMapped(size_t, void**) {
+  ThrowNotShared(*this);
+}
+void Device::FreeMapped(void*) {
+  ThrowNotShared(*this);
+}
 void Device::RequirePeerAccess(const Device&) {
   ThrowNotShared(*this);
 }

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <thread>
@@ -201,7 +202,9 @@ Listener::~Listener() {
   if (address_.rfind("unix:", 0) == 0) unlink(address_.c_str() + 5);
 }
 
-Connection Listener::Accept() {
+Connection Listener::Accept(int64_t timeout_ms) {
+  pollfd comes{descriptor_, POLLIN, 0};
+  if (timeout_ms >= 0 && poll(&comes, 1, static_cast<int>(timeout_ms)) != 1) return Connection();
   int fd = -1;
   do {
     fd = accept4(descriptor_, nullptr, nullptr, SOCK_CLOEXEC);

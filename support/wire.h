@@ -92,8 +92,9 @@ class Listener {
   // The address with the port that the system chose, if it was 0.
   const std::string& address() const { return address_; }
   int descriptor() const { return descriptor_; }
-  // An invalid Connection once Shutdown was called.
-  Connection Accept();
+  // An invalid Connection once Shutdown was called, or when nobody comes for `timeout_ms` (-1: any
+  // time).
+  Connection Accept(int64_t timeout_ms = -1);
   void Shutdown();
 
  private:

@@ -58,6 +58,12 @@ def rank_of_environment(name: str, fallback: int) -> int:
     return int(text) if text else fallback
 
 
+def use_vmm() -> bool | None:
+    """TILESCALE_USE_VMM: 1 or 0: whether ranks share memory by files of the driver, whatever the program says."""
+    text = os.environ.get("TILESCALE_USE_VMM") or ""
+    return None if not text else text == "1"
+
+
 def master_address() -> str:
     return os.environ.get("MASTER_ADDR") or "127.0.0.1"
 

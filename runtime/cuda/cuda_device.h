@@ -31,6 +31,17 @@ class CudaDevice : public Device {
   void ReleaseAddresses(void* at, size_t bytes) override;
   void MapShared(void* at, size_t bytes, const std::vector<int>& users) override;
   void UnmapShared(void* at, size_t bytes) override;
+  int MapExported(void* at, size_t bytes) override;
+  void MapImported(void* at, size_t bytes, int descriptor) override;
+  bool CanExportFiles() const override;
+  void* AllocateExported(size_t bytes, std::string* handle) override;
+  void* OpenImported(const std::string& handle) override;
+  void FreeExported(void* at) override;
+  void CloseImported(void* at) override;
+  void WriteValue(Stream stream, void* at, uint64_t value, int bytes) override;
+  void WaitValue(Stream stream, void* at, uint64_t value, int bytes) override;
+  void* AllocateMapped(size_t bytes, void** device) override;
+  void FreeMapped(void* host) override;
   void RequirePeerAccess(const Device& other) override;
   void Zero(void* at, size_t bytes, Stream stream) override;
 
@@ -50,6 +61,10 @@ class CudaDevice : public Device {
   Context context() const { return context_; }
 
  private:
+  // Maps memory behind an address for these devices; releases the handle.
+  void Map(void* at, size_t bytes, AllocationHandle handle, const std::vector<int>& users);
+  AllocationHandle Create(size_t bytes, int handle_types);
+
   std::string ArchFor(std::string_view artifact_arch) const;
 
   const DriverApi& driver_;

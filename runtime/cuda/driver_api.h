@@ -29,6 +29,8 @@ enum DeviceAttribute : int {
   kComputeCapabilityMajor = 75,
   kComputeCapabilityMinor = 76,
   kMaxSharedMemoryPerBlockOptin = 97,
+  kVirtualMemorySupported = 102,
+  kPosixFileDescriptorSupported = 103,
 };
 
 enum FunctionAttribute : int {
@@ -91,6 +93,18 @@ struct AccessDescriptor {
 };
 
 constexpr int kMinimumGranularity = 0;
+/// CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
+constexpr int kPosixFileDescriptor = 1;
+
+/// Memory of another process (CUipcMemHandle).
+struct IpcHandle {
+  char bytes[64];
+};
+constexpr unsigned kIpcLazyPeerAccess = 1;
+/// CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP
+constexpr unsigned kHostPortableAndMapped = 3;
+constexpr unsigned kStreamWaitEqual = 1;
+constexpr unsigned kStreamWriteDefault = 0;
 
 struct DriverApi {
   Result (*Init)(unsigned flags);
@@ -135,6 +149,21 @@ struct DriverApi {
   Result (*MemUnmap)(DevicePointer address, size_t bytes);
   Result (*MemSetAccess)(DevicePointer address, size_t bytes, const AccessDescriptor* access,
                          size_t count);
+  Result (*MemExportToShareableHandle)(void* shareable, AllocationHandle handle, int type,
+                                       unsigned long long flags);
+  Result (*MemImportFromShareableHandle)(AllocationHandle* handle, void* shareable, int type);
+  Result (*MemAlloc)(DevicePointer* address, size_t bytes);
+  Result (*MemFree)(DevicePointer address);
+  Result (*IpcGetMemHandle)(IpcHandle* handle, DevicePointer address);
+  Result (*IpcOpenMemHandle)(DevicePointer* address, IpcHandle handle, unsigned flags);
+  Result (*IpcCloseMemHandle)(DevicePointer address);
+  Result (*StreamWriteValue32)(StreamRef stream, DevicePointer at, uint32_t value, unsigned flags);
+  Result (*StreamWriteValue64)(StreamRef stream, DevicePointer at, uint64_t value, unsigned flags);
+  Result (*StreamWaitValue32)(StreamRef stream, DevicePointer at, uint32_t value, unsigned flags);
+  Result (*StreamWaitValue64)(StreamRef stream, DevicePointer at, uint64_t value, unsigned flags);
+  Result (*MemHostAlloc)(void** host, size_t bytes, unsigned flags);
+  Result (*MemHostGetDevicePointer)(DevicePointer* device, void* host, unsigned flags);
+  Result (*MemFreeHost)(void* host);
   Result (*ModuleGetGlobal)(DevicePointer* address, size_t* bytes, ModuleRef module,
                             const char* name);
   Result (*MemcpyHtoD)(DevicePointer target, const void* source, size_t bytes);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What Python sees of symmetric memory: `tilescale.runtime.open_heap`.
+#include "runtime/symm/coordinator.h"
 #include "runtime/symm/heap.h"
 #include "support/diagnostics.h"
 #include "support/ffi_boundary.h"
@@ -148,10 +149,80 @@ class HeapObj : public ffi::Object {
 };
 
 ffi::ObjectRef Open(ffi::String transport, int64_t ranks, int64_t own, int64_t limit,
-                    ffi::String address) {
+                    ffi::String address, int64_t device) {
   return ffi::ObjectRef(ffi::make_object<HeapObj>(
-      OpenHeap(std::string(transport),
-               {static_cast<int>(ranks), static_cast<int>(own), limit, std::string(address)})));
+      OpenHeap(std::string(transport), {static_cast<int>(ranks), static_cast<int>(own), limit,
+                                        std::string(address), static_cast<int>(device)})));
+}
+
+// The meeting place of the ranks of one heap, for as long as its owner keeps it.
+class CoordinatorObj : public ffi::Object {
+ public:
+  Coordinator coordinator;
+
+  CoordinatorObj(const std::string& address, int ranks) : coordinator(address, ranks) {}
+  ffi::String Address() const { return coordinator.address(); }
+
+  static constexpr bool _type_mutable = true;
+  TVM_FFI_DECLARE_OBJECT_INFO_FINAL("tilescale.runtime.Coordinator", CoordinatorObj, ffi::Object);
+};
+
+ffi::ObjectRef MakeCoordinator(ffi::String address, int64_t ranks) {
+  return ffi::ObjectRef(
+      ffi::make_object<CoordinatorObj>(std::string(address), static_cast<int>(ranks)));
+}
+
+// What rank 0 says, on all ranks: each calls it with the address where rank 0 listens.
+ffi::String MeetAt(ffi::String address, int64_t rank, int64_t ranks, ffi::String said) {
+  return Meet(std::string(address), static_cast<int>(rank), static_cast<int>(ranks),
+              std::string(said));
+}
+
+void StreamValue(int64_t device, int64_t stream, int64_t at, int64_t value, int64_t bits,
+                 bool wait) {
+  Device& gpu = *GetDevice("cuda", "", static_cast<int>(device));
+  auto* queue = reinterpret_cast<Stream>(stream);
+  auto* word = reinterpret_cast<void*>(at);
+  const auto bytes = static_cast<int>(bits / 8);
+  if (wait) {
+    gpu.WaitValue(queue, word, static_cast<uint64_t>(value), bytes);
+  } else {
+    gpu.WriteValue(queue, word, static_cast<uint64_t>(value), bytes);
+  }
+}
+
+// Memory of the host that a device reaches, too.
+struct Mapped {
+  std::shared_ptr<Device> device;
+  void* host = nullptr;
+  void* on_device = nullptr;
+
+  Mapped(std::shared_ptr<Device> d, size_t bytes) : device(std::move(d)) {
+    host = device->AllocateMapped(bytes, &on_device);
+  }
+  ~Mapped() { device->FreeMapped(host); }
+  Mapped(const Mapped&) = delete;
+  Mapped& operator=(const Mapped&) = delete;
+};
+
+struct MappedView {
+  std::shared_ptr<Mapped> memory;
+  bool on_device;
+
+  void AllocData(DLTensor* tensor) { tensor->data = on_device ? memory->on_device : memory->host; }
+  void FreeData(DLTensor*) {}
+};
+
+ffi::Array<ffi::Tensor> MappedTensor(int64_t device, ffi::Array<int64_t> shape, ffi::String dtype) {
+  const auto gpu = GetDevice("cuda", "", static_cast<int>(device));
+  const std::vector<int64_t> extents(shape.begin(), shape.end());
+  const DLDataType type = ffi::StringToDLDataType(dtype);
+  int64_t bytes = (type.bits * type.lanes + 7) / 8;
+  for (const int64_t n : extents) bytes *= n;
+  const auto memory = std::make_shared<Mapped>(gpu, static_cast<size_t>(bytes));
+  const ffi::ShapeView view(extents.data(), extents.size());
+  return {ffi::Tensor::FromNDAlloc(MappedView{memory, false}, view, type, {kDLCPU, 0}),
+          ffi::Tensor::FromNDAlloc(MappedView{memory, true}, view, type, gpu->tensor_device())};
 }
 
 TVM_FFI_STATIC_INIT_BLOCK() {
@@ -170,7 +241,13 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       .def("leave", &HeapObj::Leave)
       .def("fork", &HeapObj::Fork)
       .def("join", &HeapObj::Join);
-  refl::GlobalDef().def("tilescale.runtime.open_heap", Guarded(&Open));
+  refl::ObjectDef<CoordinatorObj>(refl::init(false)).def("address", &CoordinatorObj::Address);
+  refl::GlobalDef()
+      .def("tilescale.runtime.open_heap", Guarded(&Open))
+      .def("tilescale.runtime.coordinator", Guarded(&MakeCoordinator))
+      .def("tilescale.runtime.meet", Guarded(&MeetAt))
+      .def("tilescale.runtime.stream_value", Guarded(&StreamValue))
+      .def("tilescale.runtime.mapped_tensor", Guarded(&MappedTensor));
 }
 
 }  // namespace

@@ -42,7 +42,8 @@ struct HeapRequest {
   int ranks = 1;
   int own = -1;           // the rank of this process, if each has a process of its own
   int64_t limit = 0;      // bytes that a rank's blocks may have in all; 0: what there is
-  std::string address{};  // where the ranks of other processes meet
+  std::string address{};  // where the ranks of other processes meet (symm/coordinator.h)
+  int device = 0;         // the GPU of this process
 };
 
 class SymmetricHeap {

@@ -90,3 +90,21 @@ def test_several_worlds_at_a_time():
         for k, (_, B) in enumerate(tensors):
             for r in range(2):
                 assert (np.asarray(B[r]) == 10 * k + 1 - r).all()
+
+
+def test_the_error_of_the_program_is_the_one_raised():
+    """Also when kernels are queued, and when these would fail."""
+    kernel = program()
+
+    @T.prim_func
+    def far(A: T.Tensor((8,), "float32"), B: T.Tensor((8,), "float32")):
+        with T.Kernel(1, threads=32):
+            T.put(A, B, peer=T.get_rank() + 5)
+
+    for launched in (kernel, tilescale.compile(far, target="sim")):
+        with pytest.raises(KeyError, match="mine"), World(2, target="sim") as w:
+            w.launch(launched, w.tensor(8, name="A"), w.tensor(8, name="B"))
+            raise KeyError("mine")
+        with World(3, target="sim") as w:  # nothing of the other is left
+            w.launch(kernel, w.tensor(8, name="A"), w.tensor(8, name="B"))
+            w.barrier()

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // A driver without a GPU: prints what it is asked, so that the calls of runtime/cuda can be tested on any machine.
 // With STUB_QUIET it says nothing, and its launches do nothing at all: benchmarks/launch.py times the calls above it.
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 typedef struct {
   unsigned grid[3], block[3], shared;
@@ -22,10 +25,12 @@ typedef struct {
 } Config;
 
 static void* current;
+static int last_file; /* of cuMemAlloc */
+static size_t last_bytes;
 
-static int option(const char* name, int otherwise) {
+static long option(const char* name, long otherwise) {
   const char* text = getenv(name);
-  return text ? atoi(text) : otherwise;
+  return text ? atol(text) : otherwise;
 }
 
 static int quiet(void) {
@@ -48,6 +53,7 @@ int cuDeviceGetAttribute(int* value, int attribute, int device) {
     case 76: return *value = 9, 0;
     case 97: return *value = 101376, 0;
     case 1: return *value = 1024, 0;
+    case 103: return *value = option("STUB_FILES", 1), 0;
     default: return *value = 1, 0;
   }
 }
@@ -94,7 +100,8 @@ int cuMemAllocAsync(void** address, size_t bytes, void* stream) {
 int cuMemFreeAsync(void* address, void* stream) { return printf("free\n"), free(address), 0; }
 int cuMemcpyAsync(void* target, void* source, size_t bytes, void* stream) { return memcpy(target, source, bytes), 0; }
 int cuMemsetD8Async(void* address, unsigned char value, size_t bytes, void* stream) {
-  return memset(address, value, bytes), 0;
+  if (value || bytes < 1u << 28) memset(address, value, bytes); /* what is large is new, and zero */
+  return 0;
 }
 int cuDeviceCanAccessPeer(int* can, int device, int peer) { return *can = option("STUB_PEERS", 1), 0; }
 int cuMemGetAllocationGranularity(size_t* bytes, const void* properties, int which) {
@@ -106,15 +113,65 @@ int cuMemAddressReserve(void** address, size_t bytes, size_t align, void* wish, 
   return 0;
 }
 int cuMemAddressFree(void* address, size_t bytes) { return printf("unreserve\n"), munmap(address, bytes); }
+/* Memory is a file, so that other processes can have it, too; its handle is the descriptor. */
 int cuMemCreate(unsigned long long* handle, size_t bytes, const int* properties, unsigned long long flags) {
+  int fd;
   printf("create %zu on GPU %d\n", bytes, properties[3]);
-  return *handle = 7, bytes > (size_t)option("STUB_MEMORY", 1 << 30) ? 2 : 0;
+  if (bytes > (size_t)option("STUB_MEMORY", 1 << 30)) return 2;
+  fd = memfd_create("stub", 0);
+  return *handle = fd, ftruncate(fd, bytes);
 }
-int cuMemRelease(unsigned long long handle) { return 0; }
+int cuMemRelease(unsigned long long handle) { return close(handle); }
+int cuMemExportToShareableHandle(int* file, unsigned long long handle, int type, unsigned long long flags) {
+  return *file = dup(handle), type == 1 ? 0 : 1;
+}
+int cuMemImportFromShareableHandle(unsigned long long* handle, void* file, int type) {
+  return *handle = dup((int)(intptr_t)file), type == 1 ? 0 : 1;
+}
 int cuMemMap(void* address, size_t bytes, size_t offset, unsigned long long handle, unsigned long long flags) {
-  return printf("map %zu\n", bytes), 0;
+  printf("map %zu\n", bytes);
+  return mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, handle, offset) == address ? 0 : 1;
 }
-int cuMemUnmap(void* address, size_t bytes) { return printf("unmap %zu\n", bytes), 0; }
+int cuMemUnmap(void* address, size_t bytes) {
+  mmap(address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  return printf("unmap %zu\n", bytes), 0;
+}
+int cuMemAlloc_v2(void** address, size_t bytes) {
+  last_file = memfd_create("stub", 0);
+  last_bytes = bytes;
+  if (ftruncate(last_file, bytes)) return 2;
+  *address = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, last_file, 0);
+  return printf("allocate %zu\n", bytes), 0;
+}
+int cuMemFree_v2(void* address) { return printf("free\n"), 0; }
+typedef struct {
+  int process, file;
+  size_t bytes;
+  char pad[48];
+} IpcHandle;
+int cuIpcGetMemHandle(IpcHandle* handle, void* address) {
+  return handle->process = getpid(), handle->file = last_file, handle->bytes = last_bytes, 0;
+}
+int cuIpcOpenMemHandle_v2(void** address, IpcHandle handle, unsigned flags) {
+  char path[64];
+  sprintf(path, "/proc/%d/fd/%d", handle.process, handle.file);
+  *address = mmap(0, handle.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, open(path, O_RDWR), 0);
+  return *address == MAP_FAILED ? 1 : 0;
+}
+int cuIpcCloseMemHandle(void* address) { return printf("close\n"), 0; }
+int cuStreamWriteValue32_v2(void* stream, uint32_t* at, uint32_t value, unsigned flags) { return *at = value, 0; }
+int cuStreamWriteValue64_v2(void* stream, uint64_t* at, uint64_t value, unsigned flags) { return *at = value, 0; }
+int cuStreamWaitValue32_v2(void* stream, uint32_t* at, uint32_t value, unsigned flags) {
+  return printf("wait for %u of 4 bytes, how %u: %d\n", value, flags, *at == value), 0;
+}
+int cuStreamWaitValue64_v2(void* stream, uint64_t* at, uint64_t value, unsigned flags) {
+  return printf("wait for %llu of 8 bytes, how %u: %d\n", (unsigned long long)value, flags, *at == value), 0;
+}
+int cuMemHostAlloc(void** host, size_t bytes, unsigned flags) {
+  return printf("host %zu, flags %u\n", bytes, flags), *host = malloc(bytes), 0;
+}
+int cuMemHostGetDevicePointer_v2(void** device, void* host, unsigned flags) { return *device = host, 0; }
+int cuMemFreeHost(void* host) { return printf("free host\n"), free(host), 0; }
 int cuMemSetAccess(void* address, size_t bytes, const int* access, size_t count) {
   for (size_t i = 0; i < count; ++i) printf("access for GPU %d: %d\n", access[3 * i + 1], access[3 * i + 2]);
   return 0;

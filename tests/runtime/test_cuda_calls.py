@@ -176,7 +176,7 @@ def error_of(action):
 
 def test_symmetric_memory_is_mapped_for_all_gpus(run):
     body = """
-heap = function("open_heap")("local", 3)
+heap = function("open_heap")("local", 3, -1, 0, "", 0)
 print("first")
 kept = tensors(heap, 1000)
 print("small")
@@ -217,7 +217,7 @@ error_of(lambda: heap.tensor(2, [5], "float32", "C"))
 
 
 def test_symmetric_memory_that_cannot_be_had(run):
-    open_two = 'error_of(lambda: tensors(function("open_heap")("local", 2), 8, ranks=2))'
+    open_two = 'error_of(lambda: tensors(function("open_heap")("local", 2, -1, 0, "", 0), 8, ranks=2))'
     assert run(HEAP + open_two, STUB_DEVICES="2", STUB_PEERS="0") == [
         "RuntimeError: GPU 0 cannot reach the memory of GPU 1",
         "help: choose GPUs that nvidia-smi topo -p2p r shows as OK in CUDA_VISIBLE_DEVICES",
@@ -237,7 +237,7 @@ whole.variants[0].source = source
 whole.uses_heap = True
 entry = executable(whole.to_bytes(), None).entry()
 error_of(lambda: entry(1, 1))
-heap = function("open_heap")("local", 2)
+heap = function("open_heap")("local", 2, -1, 0, "", 0)
 for rank in (0, 1, 0):
     heap.enter(rank, False)
     entry(1, 1)

@@ -2,6 +2,7 @@
 """Symmetric memory of a program with a process per rank: the same tensors, in the same order, on every rank."""
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,17 @@ def _shape(shape: Any) -> list[int]:
     if math.prod(extents) < 1 or min(extents, default=1) < 1:
         raise ValueError(f"a symmetric tensor needs at least one element, got the shape {tuple(extents)}")
     return extents
+
+
+def _gpu(device: Any) -> int:
+    """The index of "cuda", "cuda:1", 1 or a torch.device: of the current GPU where it says none."""
+    index = device if isinstance(device, int) else getattr(device, "index", None)
+    if isinstance(device, str) and ":" in device:
+        index = int(device.partition(":")[2])
+    torch = sys.modules.get("torch")
+    if index is None:
+        index = torch.cuda.current_device() if torch is not None and torch.cuda.is_available() else 0
+    return int(index)
 
 
 class Allocator:
@@ -58,7 +70,9 @@ class Allocator:
         self.target = Target(None)
         self.on_gpu = str(self.target) != "sim"
         transport, address = groups.transport(self.rank, self.ranks, group, use_vmm)
-        self._heap = function("runtime.open_heap")(transport, self.ranks, self.rank, size, address)
+        self._heap = function("runtime.open_heap")(
+            transport, self.ranks, self.rank, size, address, _gpu(device) if self.on_gpu else 0
+        )
         self._count = 0
 
     # What a kernel and a program ask

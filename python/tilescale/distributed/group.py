@@ -44,7 +44,8 @@ def transport(rank: int, ranks: int, group: Any, use_vmm: bool | None) -> tuple[
         return "sim", ""
     from .bootstrap import address_of
 
-    return "ipc", address_of(rank, ranks, group, use_vmm)
+    files = knobs.use_vmm() if use_vmm is None or knobs.use_vmm() is not None else use_vmm
+    return "ipc-handles" if files is False else "ipc", address_of(rank, ranks, group)
 
 
 def synchronize() -> None:

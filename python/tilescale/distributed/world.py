@@ -8,6 +8,7 @@ with tilescale.distributed.World(ranks=2) as w:
     print(inbox[0])
 """
 
+import contextlib
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -74,7 +75,7 @@ class World:
         self.target = Target(target)
         self.ranks = ranks
         self.on_gpu = self.target.text.split()[0] != "sim"
-        self._heap = function("runtime.open_heap")("local" if self.on_gpu else "sim", ranks, -1, 0, "")
+        self._heap = function("runtime.open_heap")("local" if self.on_gpu else "sim", ranks, -1, 0, "", 0)
         self._launched: list[Any] = []
         self._tensors = 0
 
@@ -82,8 +83,13 @@ class World:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if not self._heap.closed():
-            self.close(wait=kind is None)
+        if self._heap.closed():
+            return
+        if kind is not None:
+            # The caller's error is the one to see: what the kernels run into as well is not raised.
+            with contextlib.suppress(Exception):
+                self.barrier()
+        self.close(wait=kind is None)
 
     def tensor(self, shape: Any, dtype: Any = "float32", name: str | None = None) -> SymmetricTensor:
         """A tensor of zeros on every rank."""
