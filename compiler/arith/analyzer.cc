@@ -61,7 +61,9 @@ void Analyzer::Leave(size_t mark) {
       }
     }
     impl_->nonneg.resize(u.nonneg);
+    impl_->nonneg_use.resize(u.nonneg);
     impl_->conditions.resize(u.conditions);
+    impl_->conditions_use.resize(u.conditions);
     undo.pop_back();
   }
 }
@@ -73,7 +75,7 @@ void SetFact(Analyzer::Impl* impl, const Var& var, VarFact fact);
 }  // namespace
 
 void Analyzer::Bind(const Var& var, Interval range) {
-  SetFact(impl_.get(), var, VarFact{range, Expr(), Expr(), Expr()});
+  SetFact(impl_.get(), var, VarFact{range, Expr(), Expr(), Expr(), range});
 }
 
 void Analyzer::Bind(const Var& var, const Expr& begin, const Expr& extent) {
@@ -81,16 +83,23 @@ void Analyzer::Bind(const Var& var, const Expr& begin, const Expr& extent) {
   Expr last =
       impl_->Rewrite(ir::Add(ir::Add(first, Cast(impl_->Rewrite(extent), first.dtype())), -1));
   Interval low = impl_->BoundsOf(first), high = impl_->BoundsOf(last);
+  // The loop counts from `begin` up while it is below a bound that may have wrapped.
+  impl_->values = true;
+  Interval machine{impl_->BoundsOf(begin).lo, Interval::kMax};
+  Expr end = ir::Add(ir::Add(begin, Cast(extent, begin.dtype())), -1);
+  if (impl_->Faithful(impl_->ToLinear(end), end.dtype())) machine.hi = impl_->BoundsOf(end).hi;
+  impl_->values = false;
   // The values of memory at the start of a loop are not those within it.
   if (Reads(first)) first = Expr();
   if (Reads(last)) last = Expr();
-  SetFact(impl_.get(), var, VarFact{{low.lo, high.hi}, first, last, Expr()});
+  SetFact(impl_.get(), var, VarFact{{low.lo, high.hi}, first, last, Expr(), machine});
 }
 
 void Analyzer::Define(const Var& var, const Expr& value) {
   Expr v = impl_->Rewrite(value);
   Interval range = IsInteger(v.dtype()) && v.dtype().lanes == 1 ? impl_->BoundsOf(v) : Interval{};
-  SetFact(impl_.get(), var, VarFact{range, Expr(), Expr(), Reads(v) ? Expr() : v});
+  Interval machine = v.dtype().lanes == 1 ? ValueBounds(value) : Interval{};
+  SetFact(impl_.get(), var, VarFact{range, Expr(), Expr(), Reads(v) ? Expr() : v, machine});
 }
 
 namespace {
@@ -121,7 +130,16 @@ void Analyzer::Assume(const Expr& cond) {
   impl_->Push(nullptr, true);
   Expr fact = impl_->Rewrite(Inline(impl_->vars).MutateExpr(cond));
   impl_->memory_facts += Reads(fact);
-  impl_->AssumeSimplified(fact);
+  // Once as integers, once as the machine computes it; mostly that is the same.
+  impl_->values = true;
+  Expr exact = impl_->Rewrite(cond);
+  impl_->values = false;
+  if (impl_->Compare(fact, exact) == 0) {
+    impl_->AssumeSimplified(fact, Impl::kIndexFact | Impl::kValueFact);
+    return;
+  }
+  impl_->AssumeSimplified(fact, Impl::kIndexFact);
+  impl_->AssumeSimplified(exact, Impl::kValueFact);
 }
 
 bool Analyzer::ReadsMemory() const {
@@ -147,6 +165,18 @@ void Analyzer::Forget(const std::function<bool(const StorageObj*)>& written) {
 
 Expr Analyzer::Simplify(const Expr& e) {
   return impl_->Rewrite(e);
+}
+Expr Analyzer::SimplifyValue(const Expr& e) {
+  impl_->values = true;
+  Expr out = impl_->Rewrite(e);
+  impl_->values = false;
+  return out;
+}
+Interval Analyzer::ValueBounds(const Expr& e) {
+  impl_->values = true;
+  Interval out = impl_->BoundsOf(impl_->Rewrite(e));
+  impl_->values = false;
+  return out;
 }
 LinearForm Analyzer::Linear(const Expr& e) {
   return impl_->ToLinear(impl_->Rewrite(e));

@@ -46,6 +46,7 @@ enum class Tier : uint8_t {
 struct LinearForm {
   std::vector<std::pair<ir::Expr, int64_t>> terms;  // ordered deterministically
   int64_t constant = 0;
+  bool overflow = false;  // a coefficient left int64: the form holds modulo 2^64 only
 };
 
 class Analyzer {
@@ -68,7 +69,12 @@ class Analyzer {
   bool ReadsMemory() const;  // some fact does
   // Extents of buffers and grid sizes are positive integers; declared by Bind of their vars.
 
-  ir::Expr Simplify(const ir::Expr& e);  // canonical: sums sorted, divisions and modulos resolved
+  // Canonical: sums sorted, divisions and modulos resolved. Of an index or a bound, whose
+  // arithmetic of int32 and int64 means integers; the indices within it included.
+  ir::Expr Simplify(const ir::Expr& e);
+  // Of a value that a user computes: exact in its dtype, wrap-around included.
+  ir::Expr SimplifyValue(const ir::Expr& e);
+  Interval ValueBounds(const ir::Expr& e);
   LinearForm Linear(const ir::Expr& e);
   ir::Expr FromLinear(const LinearForm& f, ir::DataType dtype);
   Interval Bounds(const ir::Expr& e);

@@ -18,15 +18,19 @@ struct VarFact {
   Interval range;
   ir::Expr begin, last;  // or null
   ir::Expr value;        // var == value, or null
+  Interval machine;      // `range` where arithmetic wraps: what the machine holds lies in it
 };
 
 struct Analyzer::Impl {
   Analyzer* self = nullptr;
   std::unordered_map<const ir::VarObj*, VarFact> vars;
   std::unordered_map<const ir::NodeObj*, int>
-      order;                         // first sight: a deterministic order of variables
+      order;  // first sight: a deterministic order of variables
+  // How a fact may be used: in the arithmetic of indices, of values, or both (bits).
+  static constexpr uint8_t kIndexFact = 1, kValueFact = 2;
   std::vector<LinearForm> nonneg;    // assumed: form ≥ 0
   std::vector<ir::Expr> conditions;  // assumed, for the solver and syntactic hits
+  std::vector<uint8_t> nonneg_use, conditions_use;
   struct Undo {
     const ir::VarObj* var;  // null: a fact of nonneg / conditions
     VarFact old_fact;
@@ -51,9 +55,25 @@ struct Analyzer::Impl {
   // Tells expressions apart whose texts are equal: the symbols in it, by number.
   std::string KeyOf(const ir::Expr& e);
 
+  // Indices are integers (compiler.md §2): int32 and int64 do not wrap. Values do, and so does all
+  // arithmetic of other types. A form says what the machine computes if its interval is in its
+  // type; sums alone are right modulo 2^bits in any case.
+  bool values = false;   // the mode
+  bool escaped = false;  // a rewriting met a form that is not faithful: its result is void
+  bool Wraps(ir::DataType t) const { return values || ir::IsUInt(t) || t.bits < 32; }
+  bool Faithful(const LinearForm& f, ir::DataType t);
+  void CheckFaithful(const LinearForm& f, ir::DataType t) {
+    if (!Faithful(f, t)) escaped = true;
+  }
+  Interval CutToType(Interval r, ir::DataType t);  // the type's if it may have wrapped
+  uint8_t Use() const { return values ? kValueFact : kIndexFact; }
+
   // linear.cc
   int Compare(const ir::Expr& a, const ir::Expr& b);  // total order; 0: structurally equal
   void AddTerm(LinearForm* f, const ir::Expr& atom, int64_t coeff);
+  void AddConstant(LinearForm* f, int64_t c) {
+    f->overflow |= __builtin_add_overflow(f->constant, c, &f->constant);
+  }
   void AddForm(LinearForm* f, const LinearForm& g, int64_t factor);
   LinearForm ToLinear(const ir::Expr& e);  // of a simplified expression
   LinearForm LinearOfProduct(const LinearForm& a, const LinearForm& b);
@@ -83,7 +103,7 @@ struct Analyzer::Impl {
   bool NonNegative(const LinearForm& f, int fuel);
   bool ProveFast(const ir::Expr& cond);
   bool ProveCompare(ir::OpCode op, const ir::Expr& a, const ir::Expr& b);
-  void AssumeSimplified(const ir::Expr& cond);
+  void AssumeSimplified(const ir::Expr& cond, uint8_t use);
 
   // enumerate.cc: nullopt when the domain is too large or has other than bounded variables
   std::optional<bool> ProveByEnumeration(const ir::Expr& cond);
@@ -94,6 +114,7 @@ struct Analyzer::Impl {
   std::map<std::string, bool> solver_memo;
 };
 
+Interval RangeOfType(ir::DataType t);
 Interval Add(Interval a, Interval b);
 Interval Scale(Interval a, int64_t k);
 

@@ -3,6 +3,7 @@
 #include "compiler/arith/analyzer_impl.h"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 namespace tilescale::arith {
@@ -35,8 +36,16 @@ Interval Multiply(Interval a, Interval b) {
 Interval Union(Interval a, Interval b) {
   return {std::min(a.lo, b.lo), std::max(a.hi, b.hi)};
 }
-// Values of the dtype; index arithmetic means integers, so 32- and 64-bit variables are unbounded
-// but for unsigned ones, narrower loads have their range.
+// The infinities are no values: the ends of int64 are widened to them.
+Interval Point(int64_t c) {
+  if (c == kMin) return {kMin, kMin + 1};
+  if (c == kMax) return {kMax - 1, kMax};
+  return {c, c};
+}
+
+}  // namespace
+
+// Values of the dtype; 64-bit ones are unbounded.
 Interval RangeOfType(DataType t) {
   if (IsBool(t)) return {0, 1};
   if (IsUInt(t)) return {0, t.bits >= 63 ? kMax : (int64_t(1) << t.bits) - 1};
@@ -44,8 +53,6 @@ Interval RangeOfType(DataType t) {
     return {-(int64_t(1) << (t.bits - 1)), (int64_t(1) << (t.bits - 1)) - 1};
   return {};
 }
-
-}  // namespace
 
 Interval Add(Interval a, Interval b) {
   return {SatAdd(a.lo, b.lo), SatAdd(a.hi, b.hi)};
@@ -55,18 +62,22 @@ Interval Scale(Interval a, int64_t k) {
 }
 
 Interval Analyzer::Impl::BoundsOf(const LinearForm& f) {
-  Interval out{f.constant, f.constant};
+  if (f.overflow) return {};
+  Interval out = Point(f.constant);
   for (const auto& [atom, k] : f.terms) out = Add(out, Scale(BoundsOf(atom), k));
   return out;
 }
 
 Interval Analyzer::Impl::BoundsOf(const Expr& e) {
-  if (auto c = AsInt(e)) return {*c, *c};
+  // The int64 of a uint64's bits may be negative.
+  if (auto c = AsInt(e)) return *c < 0 && IsUInt(e.dtype()) ? RangeOfType(e.dtype()) : Point(*c);
   switch (e.kind()) {
     case NodeKind::kVar: {
       auto it = vars.find(e.as<VarObj>());
       if (it == vars.end()) return RangeOfType(e.dtype());
-      return it->second.range;
+      if (!Wraps(e.dtype())) return it->second.range;
+      Interval r = it->second.machine, type = RangeOfType(e.dtype());
+      return {std::max(r.lo, type.lo), std::min(r.hi, type.hi)};
     }
     case NodeKind::kOp:
       return BoundsOfOp(e.as_or_throw<Op>());
@@ -79,6 +90,12 @@ Interval Analyzer::Impl::BoundsOf(const Expr& e) {
   }
 }
 
+Interval Analyzer::Impl::CutToType(Interval r, DataType t) {
+  if (!IsInteger(t) || !Wraps(t)) return r;
+  Interval type = RangeOfType(t);
+  return r.Bounded() && r.lo >= type.lo && r.hi <= type.hi ? r : type;
+}
+
 Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
   auto arg = [&](int i) { return BoundsOf(op->args[i]); };
   if (op->dtype.lanes > 1) return RangeOfType(Element(op->dtype));
@@ -87,9 +104,9 @@ Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
     case OpCode::kSub:
     case OpCode::kNeg:
       if (!IsInteger(op->dtype)) return {};
-      return BoundsOf(ToLinear(op));
+      return CutToType(BoundsOf(ToLinear(op)), op->dtype);
     case OpCode::kMul:
-      return Multiply(arg(0), arg(1));
+      return CutToType(Multiply(arg(0), arg(1)), op->dtype);
     case OpCode::kFloorDiv:
     case OpCode::kTruncDiv: {
       Interval a = arg(0), b = arg(1);
@@ -131,10 +148,8 @@ Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
       if (!IsInteger(from) && !IsBool(from)) return RangeOfType(op->dtype);
       Interval a = arg(0), t = RangeOfType(op->dtype);
       if (a.lo >= t.lo && a.hi <= t.hi) return a;
-      return op->dtype.bits >= 32 && IsInt(op->dtype) && IsInteger(from) && from.bits <= 32 &&
-                     IsInt(from)
-                 ? a
-                 : t;
+      bool index = op->dtype.bits >= 32 && IsInt(op->dtype) && from.bits <= 32 && IsInt(from);
+      return index && !Wraps(op->dtype) ? a : t;
     }
     case OpCode::kBitAnd: {
       Interval a = arg(0), b = arg(1);
@@ -146,9 +161,9 @@ Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
     case OpCode::kBitXor: {
       Interval a = arg(0), b = arg(1);
       if (a.lo < 0 || b.lo < 0 || !a.Bounded() || !b.Bounded()) return RangeOfType(op->dtype);
-      int64_t top = 1, need = std::max(a.hi, b.hi);
-      while (top <= need) top <<= 1;
-      return {0, top - 1};
+      // All ones up to the highest bit of either.
+      auto ones = std::bit_width(static_cast<uint64_t>(std::max(a.hi, b.hi)));
+      return {0, static_cast<int64_t>((uint64_t(1) << ones) - 1)};
     }
     case OpCode::kShr: {
       Interval a = arg(0);
@@ -172,11 +187,14 @@ Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
 }
 
 Congruence Analyzer::Impl::ModuloOf(const LinearForm& f) {
+  if (f.overflow) return {};
   Congruence out{0, f.constant};
   for (const auto& [atom, k] : f.terms) {
     Congruence m = ModuloOf(atom);
-    int64_t d = m.divisor * (k < 0 ? -k : k);
-    out.remainder += m.remainder * k;
+    int64_t d, r;
+    if (k == kMin || __builtin_mul_overflow(m.divisor, k < 0 ? -k : k, &d)) return {};
+    if (__builtin_mul_overflow(m.remainder, k, &r)) return {};
+    if (__builtin_add_overflow(out.remainder, r, &out.remainder)) return {};
     out.divisor = std::gcd(out.divisor, d);
   }
   if (out.divisor > 0) out.remainder = FloorModInt(out.remainder, out.divisor);
@@ -187,8 +205,9 @@ Congruence Analyzer::Impl::ModuloOf(const Expr& e) {
   if (auto c = AsInt(e)) return {0, *c};
   auto fact = [&]() -> Congruence {
     // An assumed e % d == r.
-    for (const Expr& cond : conditions) {
-      const auto* eq = cond.as<OpObj>();
+    for (size_t i = 0; i < conditions.size(); ++i) {
+      if (!(conditions_use[i] & Use())) continue;
+      const auto* eq = conditions[i].as<OpObj>();
       if (eq == nullptr || eq->op() != OpCode::kEq) continue;
       const auto* mod = eq->args[0].as<OpObj>();
       if (mod == nullptr || (mod->op() != OpCode::kFloorMod && mod->op() != OpCode::kTruncMod)) {
@@ -204,15 +223,27 @@ Congruence Analyzer::Impl::ModuloOf(const Expr& e) {
   switch (op->op()) {
     case OpCode::kAdd:
     case OpCode::kSub:
-    case OpCode::kNeg:
-      return IsInteger(op->dtype) ? ModuloOf(ToLinear(e)) : Congruence{};
+    case OpCode::kNeg: {
+      if (!IsInteger(op->dtype)) return {};
+      LinearForm f = ToLinear(e);
+      return Faithful(f, op->dtype) ? ModuloOf(f) : Congruence{};
+    }
     case OpCode::kMul: {
+      Interval product = Multiply(BoundsOf(op->args[0]), BoundsOf(op->args[1]));
+      Interval cut = CutToType(product, op->dtype);
+      if (cut.lo != product.lo || cut.hi != product.hi) return {};
+      if (Wraps(op->dtype) && !product.Bounded()) return {};
       Congruence a = ModuloOf(op->args[0]), b = ModuloOf(op->args[1]);
       // (da·x + ra)(db·y + rb): gcd of da·db, da·rb, db·ra.
-      int64_t d = std::gcd(std::gcd(a.divisor * b.divisor, a.divisor * b.remainder),
-                           b.divisor * a.remainder);
-      int64_t r = a.remainder * b.remainder;
-      return {d, d > 0 ? FloorModInt(r, d) : r};
+      int64_t p[4];
+      if (__builtin_mul_overflow(a.divisor, b.divisor, &p[0]) ||
+          __builtin_mul_overflow(a.divisor, b.remainder, &p[1]) ||
+          __builtin_mul_overflow(b.divisor, a.remainder, &p[2]) ||
+          __builtin_mul_overflow(a.remainder, b.remainder, &p[3])) {
+        return {};
+      }
+      int64_t d = std::gcd(std::gcd(p[0], p[1]), p[2]);
+      return {d, d > 0 ? FloorModInt(p[3], d) : p[3]};
     }
     case OpCode::kFloorMod: {
       auto c = AsInt(op->args[1]);
@@ -236,9 +267,9 @@ Congruence Analyzer::Impl::ModuloOf(const Expr& e) {
     case OpCode::kMax: {
       int n = static_cast<int>(op->args.size());
       Congruence a = ModuloOf(op->args[n - 2]), b = ModuloOf(op->args[n - 1]);
-      int64_t d = std::gcd(std::gcd(a.divisor, b.divisor), a.remainder > b.remainder
-                                                               ? a.remainder - b.remainder
-                                                               : b.remainder - a.remainder);
+      int64_t apart;
+      if (__builtin_sub_overflow(a.remainder, b.remainder, &apart) || apart == kMin) return {};
+      int64_t d = std::gcd(std::gcd(a.divisor, b.divisor), apart);
       return {d, d > 0 ? FloorModInt(a.remainder, d) : a.remainder};
     }
     case OpCode::kBitXor:
@@ -253,7 +284,9 @@ Congruence Analyzer::Impl::ModuloOf(const Expr& e) {
     }
     case OpCode::kCast:
       if (IsInteger(op->args[0].dtype()) && op->args[0].dtype().bits <= op->dtype.bits) {
-        return ModuloOf(op->args[0]);
+        Interval a = BoundsOf(op->args[0]), type = RangeOfType(op->dtype);
+        bool kept = a.lo >= type.lo && a.hi <= type.hi;
+        if (kept || !Wraps(op->dtype)) return ModuloOf(op->args[0]);
       }
       return fact();
     default:

@@ -94,9 +94,10 @@ std::optional<int64_t> EvaluateInt(
       break;
   }
   if (!IsInteger(op->args[0].dtype()) && !IsBool(op->args[0].dtype())) return std::nullopt;
-  if (op->args.size() == 1) return EvaluateOp(op, *a, 0);
-  auto b = EvaluateInt(op->args[1], value);
-  return b ? EvaluateOp(op, *a, *b) : std::nullopt;
+  auto b = op->args.size() == 1 ? int64_t(0) : EvaluateInt(op->args[1], value);
+  auto out = b ? EvaluateOp(op, *a, *b) : std::nullopt;
+  bool wraps = IsUInt(op->dtype) || (IsInt(op->dtype) && op->dtype.bits < 32);
+  return out && wraps ? WrapInt(*out, op->dtype) : out;
 }
 
 std::optional<bool> Analyzer::Impl::ProveByEnumeration(const Expr& cond) {

@@ -11,6 +11,18 @@ using namespace ir;  // NOLINT: the folder speaks of IR expressions throughout
 
 namespace {
 
+// Modulo 2^64; true where that is not the integer.
+bool Sum(int64_t a, int64_t b, int64_t* out) {
+  return __builtin_add_overflow(a, b, out);
+}
+bool Product(int64_t a, int64_t b, int64_t* out) {
+  return __builtin_mul_overflow(a, b, out);
+}
+
+int64_t Negated(int64_t a) {
+  return static_cast<int64_t>(-static_cast<uint64_t>(a));
+}
+
 int CompareInt(int64_t a, int64_t b) {
   return a < b ? -1 : a > b ? 1 : 0;
 }
@@ -81,7 +93,7 @@ void Analyzer::Impl::AddTerm(LinearForm* f, const Expr& atom, int64_t coeff) {
   for (; it != f->terms.end(); ++it) {
     int c = Compare(it->first, atom);
     if (c == 0) {
-      it->second += coeff;
+      f->overflow |= Sum(it->second, coeff, &it->second);
       if (it->second == 0) f->terms.erase(it);
       return;
     }
@@ -91,8 +103,15 @@ void Analyzer::Impl::AddTerm(LinearForm* f, const Expr& atom, int64_t coeff) {
 }
 
 void Analyzer::Impl::AddForm(LinearForm* f, const LinearForm& g, int64_t factor) {
-  for (const auto& [atom, coeff] : g.terms) AddTerm(f, atom, coeff * factor);
-  f->constant += g.constant * factor;
+  f->overflow |= g.overflow;
+  for (const auto& [atom, coeff] : g.terms) {
+    int64_t scaled;
+    f->overflow |= Product(coeff, factor, &scaled);
+    AddTerm(f, atom, scaled);
+  }
+  int64_t constant;
+  f->overflow |= Product(g.constant, factor, &constant);
+  f->overflow |= Sum(f->constant, constant, &f->constant);
 }
 
 LinearForm Analyzer::Impl::LinearOfProduct(const LinearForm& a, const LinearForm& b) {
@@ -100,7 +119,7 @@ LinearForm Analyzer::Impl::LinearOfProduct(const LinearForm& a, const LinearForm
   DataType t = !a.terms.empty() ? a.terms[0].first.dtype() : b.terms[0].first.dtype();
   AddForm(&out, a, b.constant);
   AddForm(&out, b, a.constant);
-  out.constant = a.constant * b.constant;
+  out.overflow |= Product(a.constant, b.constant, &out.constant);
   for (const auto& [x, cx] : a.terms) {
     for (const auto& [y, cy] : b.terms) {
       // Products are flat and sorted, so that equal monomials are equal atoms.
@@ -122,7 +141,9 @@ LinearForm Analyzer::Impl::LinearOfProduct(const LinearForm& a, const LinearForm
       for (size_t i = 1; i < factors.size(); ++i) {
         product = MakeOp(OpCode::kMul, {product, factors[i]}, t);
       }
-      AddTerm(&out, product, cx * cy);
+      int64_t coeff;
+      out.overflow |= Product(cx, cy, &coeff);
+      AddTerm(&out, product, coeff);
     }
   }
   return out;
@@ -197,13 +218,22 @@ Expr Analyzer::Impl::Build(const LinearForm& f, DataType t) {
   }
   bool constant_done = sum.defined() && f.constant > 0 && AsInt(sum).has_value();
   for (const auto& [atom, coeff] : f.terms) {
-    if (coeff < 0) add(scaled(atom, -coeff), true);
+    if (coeff < 0) add(scaled(atom, Negated(coeff)), true);
   }
   if (!sum.defined()) return MakeConst(f.constant, t);
   if (!constant_done && f.constant != 0) {
-    add(MakeConst(f.constant > 0 ? f.constant : -f.constant, t), f.constant < 0);
+    add(MakeConst(f.constant > 0 ? f.constant : Negated(f.constant), t), f.constant < 0);
   }
   return sum;
+}
+
+bool Analyzer::Impl::Faithful(const LinearForm& f, DataType t) {
+  if (f.overflow) return false;
+  if (!Wraps(t)) return true;
+  bool atom = f.terms.size() == 1 && f.terms[0].second == 1 && f.constant == 0;
+  if (atom) return true;
+  Interval r = BoundsOf(f), type = RangeOfType(t);
+  return r.Bounded() && r.lo >= type.lo && r.hi <= type.hi;
 }
 
 // k·c·(x / c) + k·(x % c) is k·x.

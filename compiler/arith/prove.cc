@@ -3,6 +3,7 @@
 #include "compiler/arith/analyzer_impl.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tilescale::arith {
 
@@ -22,7 +23,7 @@ const VarObj* AsVar(const Expr& e) {
 // f ≥ 0: intervals first, then eliminate variables by their symbolic bounds, then one assumed fact.
 bool Analyzer::Impl::NonNegative(const LinearForm& f, int fuel) {
   if (BoundsOf(f).lo >= 0) return true;
-  if (fuel == 0) return false;
+  if (fuel == 0 || f.overflow) return false;
   for (const auto& [atom, k] : f.terms) {
     const VarObj* v = AsVar(atom);
     const OpObj* product = nullptr;
@@ -34,7 +35,7 @@ bool Analyzer::Impl::NonNegative(const LinearForm& f, int fuel) {
       if (v == nullptr || BoundsOf(product->args[1]).lo < 0) continue;
     }
     auto it = vars.find(v);
-    if (it == vars.end()) continue;
+    if (it == vars.end() || Wraps(atom.dtype())) continue;  // symbolic bounds are of integers
     const Expr& bound = k > 0 ? it->second.begin : it->second.last;
     if (!bound.defined()) continue;
     LinearForm g = f, b = ToLinear(bound);
@@ -43,7 +44,9 @@ bool Analyzer::Impl::NonNegative(const LinearForm& f, int fuel) {
     AddForm(&g, b, k);
     if (NonNegative(g, fuel - 1)) return true;
   }
-  for (const LinearForm& fact : nonneg) {
+  for (size_t i = 0; i < nonneg.size(); ++i) {
+    if (!(nonneg_use[i] & Use())) continue;
+    const LinearForm& fact = nonneg[i];
     for (const auto& [atom, k] : fact.terms) {
       int64_t mine = 0;
       for (const auto& [other, c] : f.terms) {
@@ -62,28 +65,31 @@ bool Analyzer::Impl::NonNegative(const LinearForm& f, int fuel) {
     if (op == nullptr || op->op() != OpCode::kFloorDiv) continue;
     auto c = AsInt(op->args[1]);
     if (!c || *c <= 0 || k % *c != 0) continue;
-    LinearForm g = f;
+    LinearForm g = f, x = ToLinear(op->args[0]), rest;
+    if (!Faithful(x, op->dtype)) continue;
     AddTerm(&g, atom, -k);
-    AddForm(&g, ToLinear(op->args[0]), k / *c);
-    if (k > 0) g.constant -= (k / *c) * (*c - 1);
+    AddForm(&g, x, k / *c);
+    rest.constant = *c - 1;
+    if (k > 0) AddForm(&g, rest, -(k / *c));
     if (NonNegative(g, fuel - 1)) return true;
   }
   return false;
 }
 
 bool Analyzer::Impl::ProveCompare(OpCode op, const Expr& a, const Expr& b) {
-  LinearForm diff = ToLinear(b);  // b - a
-  AddForm(&diff, ToLinear(a), -1);
+  LinearForm diff = ToLinear(b), other = ToLinear(a);  // b - a
+  if (!Faithful(diff, b.dtype()) || !Faithful(other, a.dtype())) return false;
+  AddForm(&diff, other, -1);
   LinearForm negated;
   AddForm(&negated, diff, -1);
   switch (op) {
     case OpCode::kLt:
-      diff.constant -= 1;
+      AddConstant(&diff, -1);
       return NonNegative(diff, kFuel);
     case OpCode::kLe:
       return NonNegative(diff, kFuel);
     case OpCode::kGt:
-      negated.constant -= 1;
+      AddConstant(&negated, -1);
       return NonNegative(negated, kFuel);
     case OpCode::kGe:
       return NonNegative(negated, kFuel);
@@ -95,9 +101,9 @@ bool Analyzer::Impl::ProveCompare(OpCode op, const Expr& a, const Expr& b) {
     default: {  // kNe
       Congruence m = ModuloOf(diff);
       if (m.divisor > 1 && m.remainder != 0) return true;
-      diff.constant -= 1;
+      AddConstant(&diff, -1);
       if (NonNegative(diff, kFuel)) return true;
-      negated.constant -= 1;
+      AddConstant(&negated, -1);
       return NonNegative(negated, kFuel);
     }
   }
@@ -105,8 +111,8 @@ bool Analyzer::Impl::ProveCompare(OpCode op, const Expr& a, const Expr& b) {
 
 bool Analyzer::Impl::ProveFast(const Expr& cond) {
   if (auto c = AsInt(cond)) return *c != 0;
-  for (const Expr& fact : conditions) {
-    if (Compare(fact, cond) == 0) return true;
+  for (size_t i = 0; i < conditions.size(); ++i) {
+    if ((conditions_use[i] & Use()) && Compare(conditions[i], cond) == 0) return true;
   }
   const auto* op = cond.as<OpObj>();
   if (op == nullptr) return false;
@@ -148,42 +154,49 @@ bool Analyzer::Impl::ProveFast(const Expr& cond) {
   }
 }
 
-void Analyzer::Impl::AssumeSimplified(const Expr& cond) {
+void Analyzer::Impl::AssumeSimplified(const Expr& cond, uint8_t use) {
   if (AsInt(cond)) return;
   conditions.push_back(cond);
+  conditions_use.push_back(use);
   const auto* op = cond.as<OpObj>();
   if (op == nullptr || op->args.size() != 2) return;
   if (op->op() == OpCode::kAnd) {
-    AssumeSimplified(op->args[0]);
-    AssumeSimplified(op->args[1]);
+    AssumeSimplified(op->args[0], use);
+    AssumeSimplified(op->args[1], use);
     return;
   }
   if (op->args[0].dtype().lanes > 1 || !IsInteger(op->args[0].dtype())) return;
-  LinearForm up = ToLinear(op->args[1]);  // b - a
-  AddForm(&up, ToLinear(op->args[0]), -1);
+  LinearForm up = ToLinear(op->args[1]), other = ToLinear(op->args[0]);  // b - a
+  // What the machine compares are not these forms if one wraps.
+  DataType t = op->args[0].dtype();
+  auto faithful = [&] { return Faithful(up, t) && Faithful(other, t); };
+  if (!faithful()) use &= ~kIndexFact;
+  bool outer = std::exchange(values, true);
+  if (!faithful()) use &= ~kValueFact;
+  values = outer;
+  if (use == 0) return;
+  AddForm(&up, other, -1);
   LinearForm down;
   AddForm(&down, up, -1);
+  auto add = [&](LinearForm& form, int64_t constant) {
+    AddConstant(&form, constant);
+    nonneg.push_back(form);
+    nonneg_use.push_back(use);
+  };
   switch (op->op()) {
     case OpCode::kLt:
-      up.constant -= 1;
-      nonneg.push_back(up);
-      break;
+      return add(up, -1);
     case OpCode::kLe:
-      nonneg.push_back(up);
-      break;
+      return add(up, 0);
     case OpCode::kGt:
-      down.constant -= 1;
-      nonneg.push_back(down);
-      break;
+      return add(down, -1);
     case OpCode::kGe:
-      nonneg.push_back(down);
-      break;
+      return add(down, 0);
     case OpCode::kEq:
-      nonneg.push_back(up);
-      nonneg.push_back(down);
-      break;
+      add(up, 0);
+      return add(down, 0);
     default:
-      break;
+      return;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <numeric>
+#include <utility>
 
 namespace tilescale::arith {
 
@@ -16,20 +17,22 @@ Expr Analyzer::Impl::Rewrite(const Expr& e) {
     case NodeKind::kVar: {
       auto it = vars.find(e.as<VarObj>());
       if (it == vars.end()) return e;
-      if (it->second.range.IsPoint()) return MakeConst(it->second.range.lo, e.dtype());
-      return e;
+      Interval r = BoundsOf(e);
+      return r.IsPoint() ? MakeConst(r.lo, e.dtype()) : e;
     }
     case NodeKind::kOp:
       return RewriteOp(e.as_or_throw<Op>());
     case NodeKind::kLoad: {
       const auto* load = e.as<LoadObj>();
-      bool same = true;
+      bool same = true, outer = std::exchange(values, false);  // an index is an integer
       ffi::Array<Expr> index;
       for (const Expr& i : load->index) {
         index.push_back(Rewrite(i));
         same = same && index.back().same_as(i);
       }
-      Expr guard = Rewrite(load->guard), other = Rewrite(load->other);
+      Expr guard = Rewrite(load->guard);
+      values = outer;
+      Expr other = Rewrite(load->other);
       if (guard.defined() && IsConst(guard, 1)) guard = Expr();
       if (same && guard.same_as(load->guard) && other.same_as(load->other)) return e;
       auto n = CopyNode(load);
@@ -64,7 +67,7 @@ Expr Analyzer::Impl::RewriteOp(const Op& op) {
     case OpCode::kSub:
     case OpCode::kMul:
     case OpCode::kNeg: {
-      LinearForm f = ToLinear(rebuilt);
+      LinearForm f = ToLinear(rebuilt);  // right modulo 2^bits, whatever wraps
       RecombineDivMod(&f);
       Expr sum = Build(f, t);
       return Compare(sum, rebuilt) == 0 ? rebuilt : sum;
@@ -97,9 +100,12 @@ Expr Analyzer::Impl::RewriteOp(const Op& op) {
 Expr Analyzer::Impl::RewriteDiv(const Expr& a, const Expr& b, bool floor, DataType t) {
   Interval range = BoundsOf(a);
   auto c = AsInt(b);
-  if (c && *c > 0 && (floor || range.lo >= 0)) return DivByConst(ToLinear(a), *c, t);
+  if (c && *c > 0 && (floor || range.lo >= 0)) {
+    Expr out = DivByConst(ToLinear(a), *c, t);
+    if (!std::exchange(escaped, false)) return out;
+  }
   // x·n / n for a symbolic, positive n.
-  if (!c && BoundsOf(b).lo > 0 && (floor || range.lo >= 0)) {
+  if (!c && !Wraps(t) && BoundsOf(b).lo > 0 && (floor || range.lo >= 0)) {
     LinearForm f = ToLinear(a), quotient, rest;
     for (const auto& [atom, k] : f.terms) {
       const auto* mul = atom.as<OpObj>();
@@ -116,7 +122,7 @@ Expr Analyzer::Impl::RewriteDiv(const Expr& a, const Expr& b, bool floor, DataTy
     rest.constant = f.constant;
     LinearForm room = ToLinear(b);  // b - 1 - rest >= 0
     AddForm(&room, rest, -1);
-    room.constant -= 1;
+    AddConstant(&room, -1);
     if (NonNegative(rest, 2) && NonNegative(room, 2)) return Build(quotient, t);
   }
   return MakeOp(floor ? OpCode::kFloorDiv : OpCode::kTruncDiv, {a, b}, t);
@@ -125,12 +131,16 @@ Expr Analyzer::Impl::RewriteDiv(const Expr& a, const Expr& b, bool floor, DataTy
 Expr Analyzer::Impl::RewriteMod(const Expr& a, const Expr& b, bool floor, DataType t) {
   Interval range = BoundsOf(a);
   auto c = AsInt(b);
-  if (c && *c > 0 && (floor || range.lo >= 0)) return ModByConst(ToLinear(a), *c, t);
+  if (c && *c > 0 && (floor || range.lo >= 0)) {
+    Expr out = ModByConst(ToLinear(a), *c, t);
+    if (!std::exchange(escaped, false)) return out;
+  }
   if (!c) {
-    LinearForm room = ToLinear(b);
-    AddForm(&room, ToLinear(a), -1);
-    room.constant -= 1;
-    if (range.lo >= 0 && NonNegative(room, 2)) return a;
+    LinearForm room = ToLinear(b), form = ToLinear(a);
+    bool faithful = Faithful(room, t) && Faithful(form, t);
+    AddForm(&room, form, -1);
+    AddConstant(&room, -1);
+    if (faithful && range.lo >= 0 && NonNegative(room, 2)) return a;
   }
   return MakeOp(floor ? OpCode::kFloorMod : OpCode::kTruncMod, {a, b}, t);
 }
@@ -172,7 +182,8 @@ bool SplitDigits(Analyzer::Impl* impl, const LinearForm& f, int64_t c, int64_t* 
 }  // namespace
 
 Expr Analyzer::Impl::DivByConst(LinearForm f, int64_t c, DataType t) {
-  if (c == 1) return Build(f, t);
+  CheckFaithful(f, t);
+  if (c == 1 || escaped) return Build(f, t);
   LinearForm quotient, rest;
   for (const auto& [atom, k] : f.terms) {
     if (k % c == 0) {
@@ -199,19 +210,27 @@ Expr Analyzer::Impl::DivByConst(LinearForm f, int64_t c, DataType t) {
     const auto* inner = rest.terms[0].first.as<OpObj>();
     if (inner != nullptr && inner->op() == OpCode::kFloorDiv) {
       if (auto a = AsInt(inner->args[1]); a && *a > 0) {
-        LinearForm x = ToLinear(inner->args[0]);
-        x.constant += rest.constant * *a;
-        AddForm(&quotient, ToLinear(DivByConst(x, *a * c, t)), 1);
-        return Build(quotient, t);
+        LinearForm x = ToLinear(inner->args[0]), shift;
+        shift.constant = rest.constant;
+        AddForm(&x, shift, *a);
+        int64_t product;
+        bool fits = !__builtin_mul_overflow(*a, c, &product) && FitsInt(product, t);
+        if (fits && Faithful(x, t)) {
+          AddForm(&quotient, ToLinear(DivByConst(x, product, t)), 1);
+          return Build(quotient, t);
+        }
       }
     }
   }
+  CheckFaithful(rest, t);
   AddTerm(&quotient, MakeOp(OpCode::kFloorDiv, {Build(rest, t), MakeConst(c, t)}, t), 1);
   return Build(quotient, t);
 }
 
 Expr Analyzer::Impl::ModByConst(LinearForm f, int64_t c, DataType t) {
   if (c == 1) return MakeConst(0, t);
+  CheckFaithful(f, t);
+  if (escaped) return Build(f, t);
   LinearForm rest;
   for (const auto& [atom, k] : f.terms) AddTerm(&rest, atom, k % c == 0 ? 0 : k);
   rest.constant = FloorModInt(f.constant, c);
@@ -234,8 +253,9 @@ Expr Analyzer::Impl::ModByConst(LinearForm f, int64_t c, DataType t) {
     Expr term = atom;
     const auto* inner = atom.as<OpObj>();
     if (inner != nullptr && inner->op() == OpCode::kFloorMod) {
-      if (auto a = AsInt(inner->args[1]); a && *a % c == 0) {
-        AddForm(&reduced, ToLinear(inner->args[0]), FloorModInt(k, c));
+      LinearForm x = ToLinear(inner->args[0]);
+      if (auto a = AsInt(inner->args[1]); a && *a > 0 && *a % c == 0 && Faithful(x, t)) {
+        AddForm(&reduced, x, FloorModInt(k, c));
         continue;
       }
     }
@@ -245,13 +265,16 @@ Expr Analyzer::Impl::ModByConst(LinearForm f, int64_t c, DataType t) {
   for (size_t i = 0; !shrunk && i < rest.terms.size(); ++i) {
     shrunk = Compare(reduced.terms[i].first, rest.terms[i].first) != 0;
   }
-  if (shrunk) return ModByConst(reduced, c, t);
+  CheckFaithful(reduced, t);
+  if (shrunk && !escaped) return ModByConst(reduced, c, t);
   return MakeOp(OpCode::kFloorMod, {Build(reduced, t), MakeConst(c, t)}, t);
 }
 
 Expr Analyzer::Impl::RewriteMinMax(OpCode op, const Expr& a, const Expr& b) {
-  LinearForm diff = ToLinear(a);  // a - b
-  AddForm(&diff, ToLinear(b), -1);
+  LinearForm diff = ToLinear(a), other = ToLinear(b);  // a - b
+  if (!Faithful(diff, a.dtype()) || !Faithful(other, b.dtype()))
+    return MakeOp(op, {a, b}, a.dtype());
+  AddForm(&diff, other, -1);
   Interval range = BoundsOf(diff);
   bool is_min = op == OpCode::kMin;
   if (range.lo >= 0) return is_min ? b : a;
@@ -265,6 +288,7 @@ Expr Analyzer::Impl::RewriteMinMax(OpCode op, const Expr& a, const Expr& b) {
 Expr Analyzer::Impl::RewriteXor(const Expr& a, const Expr& b, DataType t) {
   for (int side = 0; side < 2; ++side) {
     const Expr &x = side == 0 ? a : b, &y = side == 0 ? b : a;
+    if (!Faithful(ToLinear(x), t) || !Faithful(ToLinear(y), t)) continue;
     Congruence m = ModuloOf(y);
     int64_t unit = m.remainder == 0 ? m.divisor : std::gcd(m.divisor, m.remainder);
     unit = unit == 0 ? int64_t(1) << 40 : unit & -unit;
@@ -298,8 +322,9 @@ Expr Analyzer::Impl::RewriteXor(const Expr& a, const Expr& b, DataType t) {
 }
 
 Expr Analyzer::Impl::RewriteCompare(OpCode op, const Expr& a, const Expr& b) {
-  LinearForm diff = ToLinear(a);
-  AddForm(&diff, ToLinear(b), -1);
+  LinearForm diff = ToLinear(a), other = ToLinear(b);
+  if (!Faithful(diff, a.dtype()) || !Faithful(other, b.dtype())) return MakeOp(op, {a, b}, Bool());
+  AddForm(&diff, other, -1);
   Interval r = BoundsOf(diff);
   auto truth = [](bool v) { return MakeConst(v, Bool()); };
   switch (op) {
@@ -341,7 +366,7 @@ Expr Analyzer::Impl::RewriteLogic(const Op& op) {
   if (!is_and && !is_or && known) return Rewrite(op->args[*known ? 1 : 2]);
   // The second operand is evaluated only where the first holds (and) or fails (or): a fact there.
   size_t mark = self->Mark();
-  if (!is_or) AssumeSimplified(a);
+  if (!is_or) AssumeSimplified(a, Use());
   Expr b = Rewrite(op->args[1]);
   self->Leave(mark);
   if (is_and || is_or) return MakeOp(op->op(), {a, b}, op->dtype);

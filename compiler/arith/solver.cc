@@ -150,7 +150,10 @@ class Query {
   }
 
   bool Holds(const Expr& cond) {
-    for (const Expr& fact : impl_->conditions) z_.solver_assert(ctx_, solver_, Bool(fact));
+    for (size_t i = 0; i < impl_->conditions.size(); ++i) {
+      if (!(impl_->conditions_use[i] & Analyzer::Impl::kIndexFact)) continue;
+      z_.solver_assert(ctx_, solver_, Bool(impl_->conditions[i]));
+    }
     Ast goal = Bool(cond);
     z_.solver_assert(ctx_, solver_, z_.mk_not(ctx_, goal));
     int answer = z_.solver_check(ctx_, solver_);
@@ -193,6 +196,7 @@ class Query {
     if (op == nullptr || op->dtype.lanes > 1 || op->args.empty()) return Atom(e);
     if (IsBool(op->dtype)) return z_.mk_ite(ctx_, Bool(e), Num(1), Num(0));
     if (!IsInteger(op->dtype)) return Atom(e);
+    if (impl_->Wraps(op->dtype) && !impl_->Faithful(impl_->ToLinear(e), op->dtype)) return Atom(e);
     auto arg = [&](int i) { return Int(op->args[i]); };
     bool positive = op->args.size() == 2 && impl_->BoundsOf(op->args[1]).lo > 0;
     bool nonnegative = impl_->BoundsOf(op->args[0]).lo >= 0;

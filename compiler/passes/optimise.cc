@@ -8,6 +8,7 @@
 
 #include <bit>
 #include <unordered_set>
+#include <utility>
 
 namespace tilescale {
 
@@ -45,9 +46,9 @@ class Simplifier : public Mutator {
   }
   Stmt MutateFor(const For& s) override {
     auto out = CopyNode(s.get());
-    out->begin = Clean(s->begin);
-    out->extent = Clean(s->extent);
-    if (s->step.defined()) out->step = Clean(s->step);
+    out->begin = CleanIndex(s->begin);
+    out->extent = CleanIndex(s->extent);
+    if (s->step.defined()) out->step = CleanIndex(s->step);
     size_t mark = analyzer_.Mark();
     arith::BindLoop(&analyzer_, s.get());
     out->body = MutateStmt(s->body);
@@ -91,6 +92,25 @@ class Simplifier : public Mutator {
     if (s->assume) analyzer_.Assume(s->cond);
     return out;
   }
+  Stmt MutateStore(const Store& s) override {
+    auto out = CopyNode(s.get());
+    ffi::Array<Expr> index;
+    for (const Expr& i : s->index) index.push_back(CleanIndex(i));
+    out->index = index;
+    out->value = Clean(s->value);
+    out->guard = CleanIndex(s->guard);
+    return Stmt(out);
+  }
+  // Within an expression that was simplified as a whole.
+  Expr MutateLoad(const Load& e) override {
+    bool outer = std::exchange(values_, false);
+    auto out = CopyNode(e.get());
+    out->index = MutateExprs(e->index);
+    out->guard = MutateExpr(e->guard);
+    values_ = outer;
+    out->other = MutateExpr(e->other);
+    return Expr(out);
+  }
   Expr MutateExpr(const Expr& e) override {
     if (!e.defined() || inside_) return Mutator::MutateExpr(e);
     return Clean(e);
@@ -101,8 +121,10 @@ class Simplifier : public Mutator {
     if (op == nullptr || !IsInteger(op->dtype) || op->dtype.lanes > 1) return out;
     bool div = op->op() == OpCode::kFloorDiv, mod = op->op() == OpCode::kFloorMod;
     if (!div && !mod) return out;
-    bool positive = IsUInt(op->dtype) ||
-                    (analyzer_.Bounds(e->args[0]).lo >= 0 && analyzer_.Bounds(e->args[1]).lo > 0);
+    auto low = [&](const Expr& x) {
+      return (values_ ? analyzer_.ValueBounds(x) : analyzer_.Bounds(x)).lo;
+    };
+    bool positive = IsUInt(op->dtype) || (low(e->args[0]) >= 0 && low(e->args[1]) > 0);
     if (!positive) return RoundDown(div, op->args[0], op->args[1]);
     return MakeOp(div ? OpCode::kTruncDiv : OpCode::kTruncMod, {op->args[0], op->args[1]},
                   op->dtype);
@@ -130,20 +152,24 @@ class Simplifier : public Mutator {
   }
 
   // Simplified as a whole, then divisions are replaced below.
-  Expr Clean(const Expr& e) {
-    Expr simple = analyzer_.Simplify(e);
-    bool outer = inside_;
-    inside_ = true;
+  Expr Clean(const Expr& e, bool values = true) {
+    if (!e.defined()) return e;
+    Expr simple = values ? analyzer_.SimplifyValue(e) : analyzer_.Simplify(e);
+    bool inside = std::exchange(inside_, true), outer = std::exchange(values_, values);
     Expr out = Mutator::MutateExpr(simple);
-    inside_ = outer;
+    inside_ = inside;
+    values_ = outer;
     return out;
   }
+  // Of an address, a bound or a guard, whose arithmetic means integers.
+  Expr CleanIndex(const Expr& e) { return Clean(e, false); }
 
   const Func& func_;
   const Kernel& kernel_;
   arith::Analyzer analyzer_;
   analysis::FactScope facts_;
   bool inside_ = false;
+  bool values_ = true;  // what is inside is a value
 };
 
 // A pure Bind whose value an enclosing or earlier Bind of the same scope already has is dropped.

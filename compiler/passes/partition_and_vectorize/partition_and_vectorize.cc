@@ -181,7 +181,7 @@ class Partitioner {
         return Visit(s);
       case NodeKind::kBind: {
         auto out = CopyNode(s.as<BindObj>());
-        out->value = analyzer_.Simplify(rewrite_(out->value));
+        out->value = analyzer_.SimplifyValue(rewrite_(out->value));
         analyzer_.Define(out->var, out->value);
         return {Stmt(out)};
       }
@@ -231,7 +231,7 @@ class Partitioner {
 
   std::vector<Stmt> VisitIf(const IfObj* s) {
     auto out = CopyNode(s);
-    out->cond = analyzer_.Simplify(rewrite_(s->cond));
+    out->cond = analyzer_.SimplifyValue(rewrite_(s->cond));
     if (auto known = AsInt(out->cond)) return Visit(*known ? s->then_case : s->else_case);
     size_t mark = analyzer_.Mark();
     analyzer_.Assume(out->cond);

@@ -109,8 +109,10 @@ class Vectorizer {
   // The index at v = V·w + k, simplified.
   Expr Split(const Expr& e, int64_t width, const Var& w, const Var& k) {
     if (!e.defined()) return e;
-    Expr at = Add(Mul(w, width), k);
-    return analyzer_->Simplify(Substitute(e, VarMap{{v_.get(), at}}));
+    return analyzer_->Simplify(SplitVar(e, width, w, k));
+  }
+  Expr SplitVar(const Expr& e, int64_t width, const Var& w, const Var& k) {
+    return Substitute(e, VarMap{{v_.get(), Add(Mul(w, width), k)}});
   }
 
   // The widest power of two, at most `limit`, such that b[index] is a run of that width at every w.
@@ -459,7 +461,7 @@ class Vectorizer {
           c.lanes = Lanes(store->buffer, "_v", &before);
           out->buffer = c.lanes;
           out->index = {k_};
-          out->value = Split(out->value, width_, w_, k_);
+          out->value = analyzer_->SimplifyValue(SplitVar(out->value, width_, w_, k_));
           out->guard = Expr();
         }
         inside.push_back(SplitStmt(Stmt(out)));
