@@ -3,6 +3,7 @@
 // and indices; control is in normalise_control.cc, stores in normalise_stores.cc.
 #include "compiler/passes/normalise.h"
 
+#include "compiler/analysis/writes.h"
 #include "compiler/arith/facts.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
@@ -150,6 +151,68 @@ class Wrapper : public Mutator {
   arith::Analyzer analyzer_;
 };
 
+// -- bounds of loops
+// ------------------------------------------------------------------------------------
+
+// The bounds of a loop are evaluated once, before it: those that read what the loop may write are
+// bound there, as the text evaluates a bound in each iteration.
+class BoundBinder : public Mutator {
+ public:
+  explicit BoundBinder(const Func& f) : aliases_(f) {}
+
+  Stmt MutateFor(const For& s) override {
+    Stmt inner = DefaultStmt(s);
+    auto loop = CopyNode(inner.as<ForObj>());
+    std::vector<Stmt> out;
+    analysis::Writes writes = analysis::WritesOf(s->body);
+    std::string name(s->var->name);
+    loop->extent = Bound(loop->extent, name + "_extent", writes, s->span, &out);
+    loop->begin = Bound(loop->begin, name + "_begin", writes, s->span, &out);
+    loop->step = Bound(loop->step, name + "_step", writes, s->span, &out);
+    if (out.empty()) return inner;
+    out.push_back(Stmt(loop));
+    return MakeSeq(out);
+  }
+  Stmt MutateParallel(const Parallel& s) override {
+    Stmt inner = DefaultStmt(s);
+    auto nest = CopyNode(inner.as<ParallelObj>());
+    std::vector<Stmt> out;
+    analysis::Writes writes = analysis::WritesOf(s->body);
+    ffi::Array<Expr> extents;
+    for (size_t i = 0; i < s->extents.size(); ++i) {
+      std::string name = std::string(s->vars[i]->name) + "_extent";
+      extents.push_back(Bound(nest->extents[i], name, writes, s->span, &out));
+    }
+    if (out.empty()) return inner;
+    nest->extents = extents;
+    out.push_back(Stmt(nest));
+    return MakeSeq(out);
+  }
+
+ private:
+  Expr Bound(const Expr& e, const std::string& name, const analysis::Writes& writes,
+             const Span& span, std::vector<Stmt>* out) {
+    if (!e.defined() || !Changes(e, writes)) return e;
+    Var v = MakeVar(name, e.dtype());
+    out->push_back(MakeBind(v, e, span));
+    return v;
+  }
+
+  bool Changes(const Expr& e, const analysis::Writes& writes) const {
+    bool found = false;
+    Walk(e, [&](const NodeObj* n) {
+      if (n->kind != NodeKind::kLoad) return !found;
+      const StorageObj* read = static_cast<const LoadObj*>(n)->buffer->storage.get();
+      found = found || (writes.memory && !IsRegister(read->space()));
+      for (const StorageObj* w : writes.storages) found = found || aliases_.May(w, read);
+      return !found;
+    });
+    return found;
+  }
+
+  analysis::Aliases aliases_;
+};
+
 // -- nests
 // -----------------------------------------------------------------------------------------------
 
@@ -213,6 +276,7 @@ Func Normalise(Func f, PassContext&) {
     auto step = [&](Stmt body) {
       out->body = body.kind() == NodeKind::kSeq ? body : MakeSeq({body});
     };
+    step(BoundBinder(f)(out->body));
     step(ExpandUnrolls(out->body));
     step(WrapNegativeIndices(f, kernel, out->body));
     step(MergeNests(out->body));

@@ -104,3 +104,32 @@ if P[0] >= 0 and P[0] < {N}:
     text = str(function("driver.lower")(build(body, setup).func, "sim sm_90a", {}, "guard-bounds"))
     [store] = [line for line in text.splitlines() if "store %B[%P" in line]
     assert ("guard" in store) != kept, store
+
+
+def test_the_bounds_of_a_loop_are_evaluated_once():
+    @T.prim_func
+    def main(A: T.Tensor((N,), "int32"), B: T.Tensor((N,), "int32"), P: T.Tensor((4,), "int32")):
+        with T.Kernel(1, threads=N):
+            tx = T.get_thread_binding()
+            v = T.alloc_var("int32")
+            n = T.alloc_var("int32")
+            v = A[tx] % 7
+            n = 0
+            for k in T.serial(v):
+                v = 200
+                n = n + k + 1
+            for k in T.serial(v % 3, v % 3 + 2):
+                v = v + 1
+                n = n + k
+            B[tx] = n
+
+    rng = np.random.default_rng()
+    a, p = rng.integers(0, 99, N).astype(np.int32), np.zeros(4, np.int32)
+    want = []
+    for x in a % 7:
+        v = 200 if x else 0
+        want.append(sum(range(1, x + 1)) + v % 3 + v % 3 + 1)
+    for run in (evaluate, tilescale.compile(main, target="sim")):
+        got = np.full(N, -1, np.int32)
+        run(*((main, a, got, p) if run is evaluate else (a, got, p)))
+        np.testing.assert_array_equal(got, want)
