@@ -84,6 +84,7 @@ struct Fragment {
 struct FragmentAccess {
   int fragment = 0;
   IndexMap index;
+  bool partial = false;  // a write that may leave elements of its region as they are
 };
 
 struct MemoryAccess {
@@ -118,6 +119,7 @@ struct Reduce {
   int dst = 0;
   int dim = 0;
   int64_t weight = 1;
+  bool accumulates = false;  // dst is read, too
 };
 
 struct Scan {
@@ -126,9 +128,9 @@ struct Scan {
   int64_t weight = 1;
 };
 
-// A layout that an instruction or the user fixes. kDef: the fragment has it (the first such anchor
-// of a fragment holds, later ones convert). kAnnotated: the same, written by the user. kRead: this
-// op reads it so; the fragment may differ and is then converted.
+// A layout that an instruction or the user fixes. kDef: the op uses the fragment in it
+// (the first such anchor of a fragment holds; later ones convert in and out). kAnnotated: the same,
+// written by the user. kRead: this op reads it so; the fragment may differ and is then converted.
 enum class AnchorUse { kDef, kAnnotated, kRead };
 struct Anchor {
   int fragment = 0;
@@ -136,6 +138,7 @@ struct Anchor {
   std::string why;  // "T.gemm mma.sync, 2x2 warps"
   AnchorUse use = AnchorUse::kDef;
   int64_t weight = 1;
+  bool writes = true;  // kDef: the op writes it, too
 };
 
 // dst is src in another shape (kReshape), with dims permuted (kPermute, dst dim k is src dim
@@ -211,10 +214,13 @@ struct Choice {
   std::string why;  // "anchor: ..", "follows x", "3 of 17: .."
 };
 
+// An op uses a temporary of an operand: converted into it before, or (`write`) out of it after the
+// op. All converts of one op and fragment have one temporary. Its shape may be a part of the
+// fragment's, from element 0.
 struct Convert {
   int fragment = 0;
-  int op = 0;          // the op whose operand it is
-  bool write = false;  // the op writes a temporary that is then converted
+  int op = 0;  // the op whose operand it is
+  bool write = false;
   Layout from;
   Layout to;
   Conversion how;

@@ -49,6 +49,10 @@ struct Score {
   }
 };
 
+struct Direction {
+  bool in, out;
+};
+
 // A Convert before its details are needed.
 struct Edit {
   int fragment, op;
@@ -89,7 +93,11 @@ class Solver {
   Score Evaluate(const Assignment& a, std::vector<Edit>* edits, std::vector<int>* families);
   bool PriceOp(int op, const Assignment& a, Score* score);
   bool PriceNest(int op, const Nest& n, const Assignment& a, Score* score);
-  void Need(int fragment, int op, LayoutId from, LayoutId to, int64_t weight, bool write,
+  // The uses of one fragment by a nest.
+  bool PriceFragment(int op, const Nest& n, std::span<const int> reads, std::span<const int> writes,
+                     const Assignment& a, Score* score);
+  // The op finds its operand in `own` and uses it in `temporary`, which it reads, writes, or both.
+  void Need(int fragment, int op, LayoutId own, LayoutId temporary, int64_t weight, Direction d,
             Score* score);
   bool PriceFamilies(const Assignment& a, Score* score, std::vector<int>* families);
   // Of all accesses to the buffer, or some cost of at least `limit` that is not the whole.

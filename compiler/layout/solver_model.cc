@@ -182,6 +182,12 @@ const Derived& Model::ReplicatedRegion(int u) {
   });
 }
 
+const Derived& Model::ReplicatedFragment(int fragment, int op) {
+  return Memo(Question::kReplicatedFragment, fragment, LayoutId(op), [&]() -> Expected<Layout> {
+    return Replicated(p_.fragments[size_t(fragment)].shape, ThreadsOfNest(op));
+  });
+}
+
 namespace {
 
 Expected<Layout> Reducible(const Layout& src, int dim, bool scan) {

@@ -81,6 +81,7 @@ class Model {
   const Derived& PushedBy(int use, LayoutId fragment);
   const Derived& RegionOf(int use, LayoutId fragment);
   const Derived& ReplicatedRegion(int use);
+  const Derived& ReplicatedFragment(int fragment, int nest_op);
   // Layout to reduce or scan from: itself where that works, else, if `force`, one to convert to.
   const Derived& ReducibleFrom(int op, LayoutId src, bool force);
   const Derived& ReduceResultOf(int op, LayoutId src, bool force);
@@ -121,6 +122,7 @@ class Model {
     kPush,
     kRegion,
     kReplicated,
+    kReplicatedFragment,
     kFriendly,
     kForced,
     kResult,

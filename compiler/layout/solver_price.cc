@@ -6,49 +6,105 @@
 
 namespace tilescale::solver {
 
-void Solver::Need(int fragment, int op, LayoutId from, LayoutId to, int64_t weight, bool write,
-                  Score* score) {
+void Solver::Need(int fragment, int op, LayoutId own, LayoutId temporary, int64_t weight,
+                  Direction d, Score* score) {
   int bits = p_.fragments[size_t(fragment)].bits;
-  Model::ConversionCost c = model_.ConvertCost(from, to, bits);
-  score->cost += c.cost * weight;
-  if (c.kind == ConversionKind::kSame) return;
+  for (bool write : {false, true}) {
+    if (!(write ? d.out : d.in)) continue;
+    LayoutId from = write ? temporary : own, to = write ? own : temporary;
+    Model::ConversionCost c = model_.ConvertCost(from, to, bits);
+    // A temporary that is written is needed even where each element stays in its place.
+    if (c.kind == ConversionKind::kSame && !d.out) return;
+    score->cost += c.cost * weight;
+    if (edits_) edits_->push_back(Edit{fragment, op, write, from, to, c.cost * weight});
+  }
   extra_[size_t(op)] =
-      std::max(extra_[size_t(op)], CeilDiv(model_.pool().Slots(write ? from : to) * bits, 32));
-  if (edits_) edits_->push_back(Edit{fragment, op, write, from, to, c.cost * weight});
+      std::max(extra_[size_t(op)], CeilDiv(model_.pool().Slots(temporary) * bits, 32));
+}
+
+bool Solver::PriceFragment(int op, const Nest& n, std::span<const int> reads,
+                           std::span<const int> writes, const Assignment& a, Score* score) {
+  int nest_class = ClassOfNest(op);
+  LayoutId nest = a[size_t(nest_class)];
+  int f = model_.use(reads.empty() ? writes[0] : reads[0]).access->fragment;
+  LayoutId own = a[size_t(ClassOfFragment(f))];
+  const std::vector<int64_t>& size = model_.use(reads.empty() ? writes[0] : reads[0]).size;
+  bool one_region = true, read_fits = true, write_fits = true, partial = false;
+  LayoutId read_as = kNoLayout, write_as = kNoLayout;
+  LayoutId have = kNoLayout;
+  auto refuse = [&](const Derived& d) {
+    score->refusal = n.name + ": " + d.refusal;
+    return false;
+  };
+  for (bool write : {false, true}) {
+    for (int u : write ? writes : reads) {
+      const Derived* want = &model_.PulledBy(u, nest);
+      // What no replica pattern says, every thread may hold.
+      if (want->id == kNoLayout && !write && (lenient_ || classes_[size_t(nest_class)].hard)) {
+        want = &model_.ReplicatedRegion(u);
+      }
+      const Derived& region = model_.RegionOf(u, own);
+      if (want->id == kNoLayout || region.id == kNoLayout) {
+        return refuse(want->id == kNoLayout ? *want : region);
+      }
+      one_region &= model_.use(u).size == size;
+      have = region.id;
+      bool covers = model_.Contains(have, want->id);
+      LayoutId& as = write ? write_as : read_as;
+      if (!write) {
+        read_fits &= covers;
+        if (as == kNoLayout) as = want->id;
+        // Two index patterns: whatever a thread reads, it has.
+        if (!(one_region && model_.Contains(as, want->id))) as = model_.ReplicatedRegion(u).id;
+      } else {
+        write_fits &= covers && model_.Contains(want->id, have);
+        partial |= model_.use(u).access->partial;
+        if (as == kNoLayout) as = want->id;
+        one_region &= as == want->id;
+      }
+    }
+  }
+  if (read_fits && write_fits) return true;
+  if (!write_fits && !lenient_ && !classes_[size_t(ClassOfFragment(f))].hard) {
+    score->refusal = n.name + " does not own what it writes to " + NameOf(f);
+    return false;
+  }
+  if (writes.empty()) {
+    if (!one_region) {
+      have = own;
+      read_as = model_.ReplicatedFragment(f, op).id;
+    }
+    Need(f, op, have, read_as, n.weight, {true, false}, score);
+    return true;
+  }
+  if (!one_region || (!reads.empty() && !model_.Contains(write_as, read_as))) {
+    score->refusal = n.name + " uses " + NameOf(f) + " under two index patterns";
+    return false;
+  }
+  Need(f, op, have, write_as, n.weight, {!reads.empty() || partial, true}, score);
+  return true;
 }
 
 bool Solver::PriceNest(int op, const Nest& n, const Assignment& a, Score* score) {
-  int nest_class = ClassOfNest(op);
-  LayoutId nest = a[size_t(nest_class)];
+  LayoutId nest = a[size_t(ClassOfNest(op))];
   int64_t cost = model_.ArithmeticCost(op, nest);
   for (int u : model_.Memory(op)) {
     if (model_.memory_use(u).access->buffer < 0) cost += model_.MemoryUseCost(u, 0, nest);
   }
   score->cost += cost * n.weight;
-  for (int pass = 0; pass < 2; ++pass) {
-    for (int u : pass ? model_.Writes(op) : model_.Reads(op)) {
+  std::vector<int> done;
+  for (const std::vector<int>* uses : {&model_.Reads(op), &model_.Writes(op)}) {
+    for (int u : *uses) {
       int f = model_.use(u).access->fragment;
-      const Derived* want = &model_.PulledBy(u, nest);
-      // What no replica pattern says, every thread may hold.
-      if (want->id == kNoLayout && !pass && (lenient_ || classes_[size_t(nest_class)].hard)) {
-        want = &model_.ReplicatedRegion(u);
+      if (std::find(done.begin(), done.end(), f) != done.end()) continue;
+      done.push_back(f);
+      std::vector<int> of[2];
+      for (int k = 0; k < 2; ++k) {
+        for (int v : k ? model_.Writes(op) : model_.Reads(op)) {
+          if (model_.use(v).access->fragment == f) of[k].push_back(v);
+        }
       }
-      const Derived& have = model_.RegionOf(u, a[size_t(ClassOfFragment(f))]);
-      if (want->id == kNoLayout || have.id == kNoLayout) {
-        score->refusal = n.name + ": " + (want->id == kNoLayout ? want->refusal : have.refusal);
-        return false;
-      }
-      bool covers = model_.Contains(have.id, want->id);
-      if (!pass) {
-        if (!covers) Need(f, op, have.id, want->id, n.weight, false, score);
-        continue;
-      }
-      if (covers && model_.Contains(want->id, have.id)) continue;
-      if (!lenient_ && !classes_[size_t(ClassOfFragment(f))].hard) {
-        score->refusal = n.name + " does not own what it writes to " + NameOf(f);
-        return false;
-      }
-      Need(f, op, want->id, have.id, n.weight, true, score);
+      if (!PriceFragment(op, n, of[0], of[1], a, score)) return false;
     }
   }
   return true;
@@ -64,7 +120,7 @@ bool Solver::PriceOp(int i, const Assignment& a, Score* score) {
       score->refusal = from.refusal;
       return false;
     }
-    if (from.id != of(src)) Need(src, i, of(src), from.id, weight, false, score);
+    if (from.id != of(src)) Need(src, i, of(src), from.id, weight, {true, false}, score);
     score->cost += model_.ReduceCost(i, from.id) * weight;
     return true;
   };
@@ -76,12 +132,13 @@ bool Solver::PriceOp(int i, const Assignment& a, Score* score) {
         i, of(r->src), lenient_ || classes_[size_t(ClassOfFragment(r->src))].hard);
     // A destination with an anchor of its own is converted to.
     if (result.id != kNoLayout && !model_.Contains(result.id, of(r->dst))) {
-      Need(r->dst, i, result.id, of(r->dst), r->weight, true, score);
+      Need(r->dst, i, of(r->dst), result.id, r->weight, {r->accumulates, true}, score);
     }
   } else if (const Anchor* x = std::get_if<Anchor>(&op)) {
     LayoutId want = model_.pool().Add(x->layout);
     if (want != of(x->fragment)) {
-      Need(x->fragment, i, of(x->fragment), want, x->weight, false, score);
+      Need(x->fragment, i, of(x->fragment), want, x->weight,
+           {true, x->use != AnchorUse::kRead && x->writes}, score);
     }
   } else if (const solver::View* v = std::get_if<solver::View>(&op)) {
     const Derived& want = model_.ViewOf(i, of(v->src));
@@ -94,7 +151,7 @@ bool Solver::PriceOp(int i, const Assignment& a, Score* score) {
                                       ", the view needs " + model_.pool()[want.id].Text());
       return false;
     }
-    Need(v->dst, i, want.id, of(v->dst), 1, true, score);
+    Need(v->dst, i, of(v->dst), want.id, 1, {false, true}, score);
   }
   return true;
 }

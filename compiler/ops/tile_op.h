@@ -129,9 +129,9 @@ void RegisterTileOp(TileOpDef def);
 const TileOpDef& DefOf(const ir::TileOpObj* op);
 const Lowering& LoweringOf(const ir::TileOpObj* op);  // op->lowering must be chosen
 
-// The op that copies a fragment into one of another layout, its lowering chosen: SolveLayouts
-// inserts it, users do not write it.
-ir::TileOp MakeConversion(const ir::Buffer& src, const ir::Buffer& dst, const ir::Span& span);
+// The op that copies a fragment, or its first elements, into one of another layout, its lowering
+// chosen: SolveLayouts inserts it, users do not write it.
+ir::TileOp MakeConversion(const ir::Region& src, const ir::Region& dst, const ir::Span& span);
 
 struct TileOpRegistration {
   explicit TileOpRegistration(TileOpDef def) { RegisterTileOp(std::move(def)); }

@@ -5,6 +5,7 @@
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/tile_op.h"
+#include "support/diagnostics.h"
 
 namespace tilescale {
 namespace {
@@ -22,6 +23,26 @@ void Evaluate(const TileOpObj* op, EvalContext* eval) {
                [&](const std::vector<int64_t>& at) { eval->Write(dst, at, eval->Read(src, at)); });
 }
 
+std::vector<int64_t> ShapeOf(const Region& r) {
+  std::vector<int64_t> shape;
+  for (const Expr& e : r->extent) shape.push_back(*AsInt(e));
+  return shape;
+}
+
+// Where the elements of a region lie; a part begins at element 0.
+Layout LayoutOf(const Region& r, LowerContext* ctx) {
+  Layout layout = ctx->LayoutOf(r->buffer);
+  std::vector<int64_t> shape = ShapeOf(r);
+  for (size_t d = 0; d < shape.size(); ++d) {
+    int dim = static_cast<int>(d);
+    if (shape[d] == layout.extent(dim)) continue;
+    Expected<Layout> part = layout.Slice(dim, 0, shape[d]);
+    TS_CHECK(bool(part)) << "a part of " << r->buffer->name << ": " << part.reason();
+    layout = *part;
+  }
+  return layout;
+}
+
 // Every owner in dst's layout already has the element: the nest over dst reads src's registers.
 bool StaysInThread(const Layout& from, const Layout& to, int bits) {
   Expected<Conversion> c = ConversionOf(from, to, bits);
@@ -31,16 +52,15 @@ bool StaysInThread(const Layout& from, const Layout& to, int bits) {
 std::optional<Workspace> SharedTile(const TileOpObj* op, LowerContext* ctx) {
   Region src = RegionArg(op, "src"), dst = RegionArg(op, "dst");
   DataType t = src->buffer->dtype;
-  if (StaysInThread(ctx->LayoutOf(src->buffer), ctx->LayoutOf(dst->buffer), t.bits))
-    return std::nullopt;
-  return Workspace{t, NumElements(src->buffer)};
+  Layout from = LayoutOf(src, ctx);
+  if (StaysInThread(from, LayoutOf(dst, ctx), t.bits)) return std::nullopt;
+  return Workspace{t, from.Size()};
 }
 
 void Lower(const TileOpObj* op, LowerContext* ctx) {
   Region src = RegionArg(op, "src"), dst = RegionArg(op, "dst"), ws = RegionArg(op, "workspace");
-  const Layout& from = ctx->LayoutOf(src->buffer);
-  const Layout& to = ctx->LayoutOf(dst->buffer);
-  std::vector<int64_t> shape = ConstShape(src->buffer);
+  Layout from = LayoutOf(src, ctx), to = LayoutOf(dst, ctx);
+  std::vector<int64_t> shape = ShapeOf(src);
   std::vector<Var> vars = NestVars(static_cast<int>(shape.size()));
   std::vector<Expr> point = AsExprs(vars);
   if (!ws.defined()) {
@@ -57,7 +77,8 @@ void Lower(const TileOpObj* op, LowerContext* ctx) {
   flat = RowMajorOf(point, shape);
   ctx->Emit(PlacedNest(vars, to, StorePoint(dst, point, MakeLoad(ws->buffer, {flat}), ctx->span),
                        ctx->span));
-  ctx->Note("through " + std::to_string(StorageBytes(src->buffer)) + " bytes of shared memory");
+  ctx->Note("through " + std::to_string((from.Size() * src->buffer->dtype.bits + 7) / 8) +
+            " bytes of shared memory");
 }
 
 std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
@@ -77,8 +98,8 @@ const TileOpRegistration kConvert({
 
 }  // namespace
 
-TileOp MakeConversion(const Buffer& src, const Buffer& dst, const Span& span) {
-  TileOp op = MakeTileOp("convert", {FullRegion(src), FullRegion(dst), nullptr}, span);
+TileOp MakeConversion(const Region& src, const Region& dst, const Span& span) {
+  TileOp op = MakeTileOp("convert", {src, dst, nullptr}, span);
   auto out = CopyNode(op.get());
   out->lowering = "shared";
   return TileOp(out);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_set>
 
 namespace tilescale::layouts {
 
@@ -55,7 +56,7 @@ class Collector : public LayoutConstraints {
         {b});
   }
   void Reduce(const Buffer& src, const Buffer& dst, int dim) override {
-    Add(solver::Reduce{Fragment(src), Fragment(dst), dim, weight_}, {src, dst});
+    Add(solver::Reduce{Fragment(src), Fragment(dst), dim, weight_, OpReads(dst)}, {src, dst});
   }
   void Scan(const Buffer& b, int dim) override {
     Add(solver::Scan{Fragment(b), dim, weight_}, {b});
@@ -76,6 +77,13 @@ class Collector : public LayoutConstraints {
   }
 
  private:
+  bool OpReads(const Buffer& b) const {
+    for (const Effect& e : DefOf(current_.as<TileOpObj>()).effects(current_.as<TileOpObj>())) {
+      if (e.mode != ir::Mode::kWrite && e.region->buffer->storage.same_as(b->storage)) return true;
+    }
+    return false;
+  }
+
   void Add(solver::Op op, std::vector<Buffer> buffers) {
     problem_.program.ops.push_back(std::move(op));
     problem_.sources.push_back({current_, std::move(buffers)});
@@ -108,6 +116,7 @@ class Collector : public LayoutConstraints {
         for (const Stmt& x : s.as<SeqObj>()->stmts) Visit(x);
         return;
       case NodeKind::kBind:
+        OutsideNests(s, s.as<BindObj>()->value);
         analyzer_.Define(s.as<BindObj>()->var, s.as<BindObj>()->value);
         return;
       case NodeKind::kAlloc:
@@ -118,6 +127,8 @@ class Collector : public LayoutConstraints {
         return;
       case NodeKind::kFor: {
         const auto* loop = s.as<ForObj>();
+        OutsideNests(s, loop->begin);
+        OutsideNests(s, loop->extent);
         size_t mark = analyzer_.Mark();
         int64_t outer = weight_;
         auto trips = AsInt(analyzer_.Simplify(loop->extent));
@@ -133,11 +144,13 @@ class Collector : public LayoutConstraints {
         int64_t outer = weight_;
         weight_ = std::min(kMaxWeight, weight_ * kUnknownTrips);
         Visit(s.as<WhileObj>()->head);
+        OutsideNests(s, s.as<WhileObj>()->cond);
         Visit(s.as<WhileObj>()->body);
         weight_ = outer;
         return;
       }
       case NodeKind::kIf:
+        OutsideNests(s, s.as<IfObj>()->cond);
         Visit(s.as<IfObj>()->then_case);
         Visit(s.as<IfObj>()->else_case);
         return;
@@ -162,7 +175,7 @@ class Collector : public LayoutConstraints {
       }
       case NodeKind::kStore:
       case NodeKind::kCall:
-        OutsideNests(s);
+        OutsideNests(s, s);
         return;
       default:
         return;
@@ -177,7 +190,7 @@ class Collector : public LayoutConstraints {
       if (alloc->layout.size() > 0) {
         Layout fixed = Layout::Literal(Str(alloc->layout));
         problem_.program.ops.push_back(
-            solver::Anchor{index, fixed, "T.annotate_layout", solver::AnchorUse::kDef, 1});
+            solver::Anchor{index, fixed, "T.annotate_layout", solver::AnchorUse::kAnnotated, 1});
         problem_.sources.push_back({ffi::GetRef<Stmt>(alloc), {b}});
       }
     } else if (b->space() == Space::kShared) {
@@ -221,18 +234,24 @@ class Collector : public LayoutConstraints {
     Add(v, {root, b});
   }
 
-  // A fragment that a plain statement touches: every thread needs every element.
-  void OutsideNests(const Stmt& s) {
-    Walk(s, [&](const NodeObj* n) {
+  // A fragment that `part` of a plain statement touches: every thread needs every element.
+  template <class Part>
+  void OutsideNests(const Stmt& s, const Part& part) {
+    if (!part.defined()) return;
+    Walk(part, [&](const NodeObj* n) {
       Buffer b;
-      if (n->kind == NodeKind::kLoad) b = static_cast<const LoadObj*>(n)->buffer;
+      bool read = n->kind == NodeKind::kLoad;
+      if (read) b = static_cast<const LoadObj*>(n)->buffer;
       if (n->kind == NodeKind::kStore) b = static_cast<const StoreObj*>(n)->buffer;
       if (n->kind == NodeKind::kRegion) b = static_cast<const RegionObj*>(n)->buffer;
       if (!b.defined() || b->space() != Space::kFrag) return true;
       auto all = solver::Replicated(ConstShape(b), threads_);
       if (all) {
         current_ = s;
-        Anchor(b, *all, "used outside T.Parallel");
+        solver::Anchor use{Fragment(b), *all, "used outside T.Parallel"};
+        use.weight = weight_;
+        use.writes = !read;
+        Add(use, {b});
       }
       return true;
     });
@@ -263,16 +282,20 @@ class Collector : public LayoutConstraints {
 
   void CollectAccesses(const ParallelObj* nest, solver::Nest* out, std::vector<Buffer>* buffers) {
     int64_t arithmetic = 0;
-    auto access = [&](const Buffer& b, const ffi::Array<Expr>& index, bool write) {
+    auto access = [&](const Buffer& b, const ffi::Array<Expr>& index, bool write,
+                      bool partial = false) {
       if (b->space() == Space::kFrag) {
-        solver::FragmentAccess a{Fragment(b),
-                                 FragmentIndex(b, index, nest->vars, &analyzer_, nest->span)};
+        solver::FragmentAccess a{
+            Fragment(b), FragmentIndex(b, index, nest->vars, &analyzer_, nest->span), partial};
         (write ? out->writes : out->reads).push_back(a);
         buffers->push_back(b);
       } else if (b->space() == Space::kGlobal || b->space() == Space::kShared) {
         Memory(b, index, write, nest, out);
       }
     };
+    // Writes of a nest that run at every point.
+    std::unordered_set<const NodeObj*> always;
+    for (const Stmt& s : StmtsOf(nest->body)) always.insert(s.get());
     Walk(nest->body, [&](const NodeObj* n) {
       if (n->kind == NodeKind::kOp) ++arithmetic;
       if (n->kind == NodeKind::kLoad) {
@@ -280,10 +303,10 @@ class Collector : public LayoutConstraints {
         access(load->buffer, load->index, false);
       } else if (n->kind == NodeKind::kStore) {
         const auto* store = static_cast<const StoreObj*>(n);
-        access(store->buffer, store->index, true);
+        access(store->buffer, store->index, true, store->guard.defined() || !always.count(n));
       } else if (n->kind == NodeKind::kRegion) {
         const auto* region = static_cast<const RegionObj*>(n);
-        access(region->buffer, region->begin, true);
+        access(region->buffer, region->begin, true, true);
       }
       return true;
     });

@@ -2,13 +2,11 @@
 // SolveLayouts: tile → mapped (passes.h). The solver decides (compiler/layout/solver.h); this pass
 // says what it is asked, and writes its answer: a layout on each declaration and nest, a `convert`
 // op where two uses of a fragment differ.
-#include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
-#include "compiler/ops/tile_op.h"
 #include "compiler/passes/solve_layouts/collect.h"
 #include "support/diagnostics.h"
 
-#include <set>
+#include <functional>
 
 namespace tilescale {
 
@@ -17,65 +15,21 @@ using namespace ir;  // NOLINT
 namespace layouts {
 namespace {
 
-// A fragment operand of one statement that is converted for it.
-struct Conversion {
-  Buffer from, to;
-  std::string from_layout, to_layout;
-  bool write;
+// The temporary of one fragment operand of a statement.
+struct Temporary {
+  Buffer of, buffer;
+  std::string layout;
+  bool in = false, out = false;  // converted before, after the statement
 };
-
-// Does the statement set every element of `b`, and read none? Then what was there does not matter.
-bool Overwrites(const StmtObj* s, const Buffer& b) {
-  bool reads = false, whole = false;
-  if (s->kind == NodeKind::kTileOp) {
-    const auto* op = static_cast<const TileOpObj*>(s);
-    for (const Effect& e : DefOf(op).effects(op)) {
-      if (!e.region->buffer.same_as(b)) continue;
-      reads = reads || e.mode != ir::Mode::kWrite;
-      bool full = true;
-      for (size_t d = 0; d < b->shape.size(); ++d) {
-        full = full && IsConst(e.region->begin[d], 0) &&
-               AsInt(e.region->extent[d]) == AsInt(b->shape[d]);
-      }
-      whole = whole || full;
-    }
-    return whole && !reads;
-  }
-  const auto* nest = static_cast<const ParallelObj*>(s);
-  Walk(nest->body, [&](const NodeObj* n) {
-    if (n->kind == NodeKind::kLoad)
-      reads = reads || static_cast<const LoadObj*>(n)->buffer.same_as(b);
-    return true;
-  });
-  for (const Stmt& x : StmtsOf(nest->body)) {
-    const auto* store = x.as<StoreObj>();
-    if (store == nullptr || !store->buffer.same_as(b) || store->guard.defined()) continue;
-    std::set<const NodeObj*> used;
-    for (size_t d = 0; d < store->index.size(); ++d) {
-      for (size_t v = 0; v < nest->vars.size(); ++v) {
-        if (store->index[d].get() == nest->vars[v].get() &&
-            AsInt(nest->extents[v]) == AsInt(b->shape[d]))
-          used.insert(nest->vars[v].get());
-      }
-    }
-    whole = whole || used.size() == b->shape.size();
-  }
-  return whole && !reads;
-}
 
 class Writer : public Mutator {
  public:
   Writer(const Problem& problem, const solver::Solution& solution)
       : problem_(problem), solution_(solution) {
     for (const solver::Convert& c : solution.converts) {
-      const Source& source = problem.sources[c.op];
-      Buffer b = problem.fragments[c.fragment];
-      auto copy = CopyNode(b.get());
-      copy->name = std::string(b->name) + "_conv";
-      copy->storage =
-          MakeStorage(std::string(b->name) + "_conv", Space::kFrag, Root::kAlloc, b->storage->bits);
-      conversions_[source.stmt.get()].push_back(
-          {b, Buffer(copy), c.from.Text(), c.to.Text(), c.write});
+      Temporary& t = TemporaryOf(problem.sources[c.op].stmt.get(), problem.fragments[c.fragment],
+                                 c.write ? c.from : c.to);
+      (c.write ? t.out : t.in) = true;
     }
   }
 
@@ -117,32 +71,103 @@ class Writer : public Mutator {
     return Converted(s.get(), result);
   }
 
+  // Statements outside nests: what their own expressions use is converted; bodies are statements of
+  // their own.
+  Stmt MutateStore(const Store& s) override { return Converted(s.get(), s); }
+  Stmt MutateCall(const Call& s) override { return Converted(s.get(), s); }
+  Stmt MutateBind(const Bind& s) override { return Converted(s.get(), s); }
+  Stmt MutateIf(const If& s) override {
+    auto head = CopyNode(s.get());
+    head->then_case = head->else_case = Stmt();
+    return Converted(s.get(), Stmt(head), [&](const Stmt& converted) {
+      auto out = CopyNode(converted.as<IfObj>());
+      out->then_case = MutateStmt(s->then_case);
+      if (s->else_case.defined()) out->else_case = MutateStmt(s->else_case);
+      return Stmt(out);
+    });
+  }
+  Stmt MutateFor(const For& s) override {
+    auto head = CopyNode(s.get());
+    head->body = Stmt();
+    return Converted(s.get(), Stmt(head), [&](const Stmt& converted) {
+      auto out = CopyNode(converted.as<ForObj>());
+      out->body = MutateStmt(s->body);
+      return Stmt(out);
+    });
+  }
+  // The condition is evaluated after the head, every time.
+  Stmt MutateWhile(const While& s) override {
+    auto out = CopyNode(s.get());
+    if (s->head.defined()) out->head = MutateStmt(s->head);
+    out->body = MutateStmt(s->body);
+    Around around = AroundOf(s.get(), s->span);
+    if (around.before.empty()) return Stmt(out);
+    auto cond = CopyNode(s.get());
+    cond->head = cond->body = Stmt();
+    out->cond = ReplaceBuffers(Stmt(cond), around.buffers).as<WhileObj>()->cond;
+    if (out->head.defined()) around.before.insert(around.before.begin(), out->head);
+    out->head = MakeSeq(around.before);
+    return Stmt(out);
+  }
+
  private:
-  // alloc temporary; convert in, unless the statement overwrites it all; statement on the
-  // temporary; convert out.
-  Stmt Converted(const StmtObj* key, Stmt s) {
-    auto it = conversions_.find(key);
-    if (it == conversions_.end()) return s;
-    std::vector<Stmt> before, after;
-    for (const Conversion& c : it->second) {
-      auto alloc = ffi::make_object<AllocObj>();
-      alloc->buffer = c.to;
-      alloc->layout = c.write ? c.from_layout : c.to_layout;
-      alloc->span = s->span;
-      before.push_back(Stmt(alloc));
-      if (!c.write || !Overwrites(key, c.from))
-        before.push_back(MakeConversion(c.from, c.to, s->span));
-      if (c.write) after.push_back(MakeConversion(c.to, c.from, s->span));
-      s = ReplaceBuffers(s, {{c.from.get(), c.to}});
+  Temporary& TemporaryOf(const StmtObj* s, const Buffer& fragment, const Layout& layout) {
+    std::vector<Temporary>& all = temporaries_[s];
+    for (Temporary& t : all) {
+      if (t.of.same_as(fragment)) {
+        TS_CHECK(t.layout == layout.Text()) << "two temporaries of " << fragment->name;
+        return t;
+      }
     }
-    before.push_back(s);
-    before.insert(before.end(), after.begin(), after.end());
-    return MakeSeq(before);
+    auto copy = CopyNode(fragment.get());
+    copy->name = std::string(fragment->name) + "_conv";
+    copy->shape = {};
+    for (int64_t e : layout.shape()) copy->shape.push_back(MakeConst(e));
+    copy->storage = MakeStorage(std::string(copy->name), Space::kFrag, Root::kAlloc,
+                                MakeConst(layout.Size() * fragment->dtype.bits, Int(64)));
+    all.push_back({fragment, Buffer(copy), layout.Text()});
+    return all.back();
+  }
+
+  struct Around {
+    std::vector<Stmt> before, after;
+    BufferMap buffers;
+  };
+  Around AroundOf(const StmtObj* key, const Span& span) {
+    Around out;
+    auto it = temporaries_.find(key);
+    if (it == temporaries_.end()) return out;
+    for (const Temporary& t : it->second) {
+      auto alloc = ffi::make_object<AllocObj>();
+      alloc->buffer = t.buffer;
+      alloc->layout = t.layout;
+      alloc->span = span;
+      out.before.push_back(Stmt(alloc));
+      Region whole = FullRegion(t.buffer);
+      auto part = CopyNode(whole.get());
+      part->buffer = t.of;
+      if (t.in) out.before.push_back(MakeConversion(Region(part), whole, span));
+      if (t.out) out.after.push_back(MakeConversion(whole, Region(part), span));
+      out.buffers[t.of.get()] = t.buffer;
+    }
+    return out;
+  }
+
+  // Temporaries; conversions in; the statement on the temporaries; conversions out.
+  Stmt Converted(const StmtObj* key, const Stmt& s,
+                 const std::function<Stmt(const Stmt&)>& complete = nullptr) {
+    Around around = AroundOf(key, s->span);
+    Stmt out = ReplaceBuffers(s, around.buffers);
+    if (complete) out = complete(out);
+    if (around.before.empty()) return out;
+    around.before.push_back(out);
+    around.before.insert(around.before.end(), around.after.begin(), around.after.end());
+    return MakeSeq(around.before);
   }
 
   const Problem& problem_;
   const solver::Solution& solution_;
-  std::unordered_map<const StmtObj*, std::vector<Conversion>> conversions_;
+  std::unordered_map<const StmtObj*, std::vector<Temporary>> temporaries_;
 };
 
 void Explain(const Problem& problem, const solver::Solution& solution, PassContext* ctx) {
