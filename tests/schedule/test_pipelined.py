@@ -11,6 +11,7 @@ import pytest
 import tilescale
 import tilescale.language as T
 from tilescale._ffi import function
+from tilescale.errors import CompileError
 
 from tests.conformance import nvrtc
 
@@ -402,6 +403,32 @@ def test_a_barrier_of_the_block_changes_nothing(monkeypatch):
     func = program(body, SHAPES.format(k=224))
     assert "copies 2 iterations ahead" in decisions(func)
     check_gemm(tilescale.compile(func, target="sim"), 7, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "body, units", [(GEMM, 3), (STAGED, 5), (LEVELS, 4), (SCALED, 4)], ids=["gemm", "staged", "levels", "scaled"]
+)
+def test_any_hint_is_refused_or_right(body, units, monkeypatch):
+    """Fresh ones in every run; the loop's hint is in the report."""
+    rng = np.random.default_rng()
+    for _ in range(6):
+        order = [int(x) for x in rng.permutation(units)]
+        stage = sorted(int(x) for x in rng.integers(0, 4, units))
+        hint, trips = f"order={order}, stage={stage}", int(rng.integers(1, 6))
+        func = gemm(body, hint, trips)
+        try:
+            kernel = tilescale.compile(func, target="sim")
+        except CompileError as error:
+            assert re.search("which must run first|would run before|between the statements that fill it", str(error)), (
+                hint
+            )
+            continue
+        monkeypatch.setenv("TILESCALE_SIM_SEED", str(rng.integers(100)))
+        a = rng.standard_normal((64, 32 * trips)).astype(np.float16)
+        b = rng.standard_normal((32 * trips, 64)).astype(np.float16)
+        c = np.full((64, 64), np.nan, np.float32)
+        kernel(a, b, c)
+        assert np.abs(c - a.astype(np.float64) @ b.astype(np.float64)).max() < 0.02, f"{hint}, {trips} trips"
 
 
 # The steps of the loop, and the versions that they need.
