@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/analysis/assigned.h"
 
+#include "compiler/analysis/lane_set.h"
 #include "compiler/analysis/lanes.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
 #include "compiler/isa/instr.h"
-#include "compiler/target/target.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <memory>
 #include <unordered_map>
 #include <unordered_set>
@@ -21,52 +19,6 @@ using namespace ir;  // NOLINT
 
 namespace {
 
-// A set of threads of the block.
-class Lanes {
- public:
-  static Lanes Range(int64_t first, int64_t count) {
-    Lanes out;
-    for (int64_t i = first; i < first + count; ++i) out.Add(i);
-    return out;
-  }
-  void Add(int64_t i) { words_[i / 64] |= uint64_t(1) << (i % 64); }
-  bool Has(int64_t i) const { return (words_[i / 64] >> (i % 64) & 1) != 0; }
-  bool Any() const {
-    return std::any_of(words_.begin(), words_.end(), [](uint64_t w) { return w != 0; });
-  }
-  int64_t First() const {
-    for (size_t i = 0; i < words_.size(); ++i) {
-      if (words_[i] != 0) return static_cast<int64_t>(i) * 64 + std::countr_zero(words_[i]);
-    }
-    return -1;
-  }
-  int64_t Last() const {
-    for (size_t i = words_.size(); i-- > 0;) {
-      if (words_[i] != 0) return static_cast<int64_t>(i) * 64 + 63 - std::countl_zero(words_[i]);
-    }
-    return -1;
-  }
-  Lanes& operator&=(const Lanes& o) {
-    for (size_t i = 0; i < words_.size(); ++i) words_[i] &= o.words_[i];
-    return *this;
-  }
-  Lanes& operator|=(const Lanes& o) {
-    for (size_t i = 0; i < words_.size(); ++i) words_[i] |= o.words_[i];
-    return *this;
-  }
-  Lanes& operator-=(const Lanes& o) {
-    for (size_t i = 0; i < words_.size(); ++i) words_[i] &= ~o.words_[i];
-    return *this;
-  }
-  friend Lanes operator&(Lanes a, const Lanes& b) { return a &= b; }
-  friend Lanes operator|(Lanes a, const Lanes& b) { return a |= b; }
-  friend Lanes operator-(Lanes a, const Lanes& b) { return a -= b; }
-  friend bool operator==(const Lanes& a, const Lanes& b) { return a.words_ == b.words_; }
-
- private:
-  std::array<uint64_t, target::Arch::kMaxThreadsPerBlock / 64> words_{};
-};
-
 // Where an unset value comes from.
 struct Origin {
   const StorageObj* storage = nullptr;
@@ -75,7 +27,7 @@ struct Origin {
 
 // The threads for which a value is certainly unset.
 struct Unset {
-  Lanes lanes;
+  LaneSet lanes;
   Origin origin;
   void Join(const Unset& o) {
     if (origin.storage == nullptr && o.lanes.Any()) origin = o.origin;
@@ -102,7 +54,7 @@ class Finder {
         kernel->threads[0] + kernel->extra_threads,
         kernel->threads[1],
         {kernel->thread_vars[0].get(), kernel->thread_vars[1].get(), kernel->thread_vars[2].get()}};
-    may_ = must_ = group_ = block_ = Lanes::Range(0, threads);
+    may_ = must_ = group_ = block_ = LaneSet::Range(0, threads);
     FindRelevant();
   }
 
@@ -116,16 +68,16 @@ class Finder {
   // memory, once an unset value was stored there: an element has one for all threads or for none.
   struct Array {
     int64_t granule = 0;  // bytes
-    std::vector<Lanes> set;
+    std::vector<LaneSet> set;
     std::vector<Origin> origin;
   };
   // Granules [begin, end) for some threads.
   struct Piece {
-    Lanes lanes;
+    LaneSet lanes;
     int64_t begin, end;
   };
   struct Truth {
-    Lanes may, must;
+    LaneSet may, must;
     // Unknown, with one value for all threads and all iterations around.
     bool uniform = false;
   };
@@ -172,8 +124,6 @@ class Finder {
     }
   }
 
-  // Evaluation
-
   LaneProgram& Program(const Expr& e) {
     auto& slot = programs_[e.get()];
     if (slot == nullptr) slot = std::make_unique<LaneProgram>(threads_, e, names_);
@@ -195,7 +145,7 @@ class Finder {
   }
 
   // The threads that run this for certain, if anything runs it.
-  Lanes Certain() const { return must_ - gone_; }
+  LaneSet Certain() const { return must_ - gone_; }
 
   // The registers that [index, index + count) of `b` are, thread by thread; empty: unknown.
   std::vector<Piece> PiecesOf(const Buffer& b, const Expr& index, int64_t count) {
@@ -226,7 +176,7 @@ class Finder {
       auto same = std::find_if(out.begin(), out.end(), [&, b = begin, e = end](const Piece& x) {
         return x.begin == b && x.end == e;
       });
-      if (same == out.end()) same = out.insert(out.end(), {Lanes(), begin, end});
+      if (same == out.end()) same = out.insert(out.end(), {LaneSet(), begin, end});
       same->lanes.Add(i);
     }
     return out;
@@ -242,9 +192,9 @@ class Finder {
     if (unknown) pieces.push_back({group_, 0, static_cast<int64_t>(array.set.size())});
     for (const Piece& p : pieces) {
       if (p.begin >= p.end) continue;
-      Lanes unset = any && !unknown ? Lanes() : p.lanes;
+      LaneSet unset = any && !unknown ? LaneSet() : p.lanes;
       for (int64_t g = p.begin; g < p.end; ++g) {
-        Lanes here = p.lanes - array.set[g];
+        LaneSet here = p.lanes - array.set[g];
         if (here.Any() && out.origin.storage == nullptr) out.origin = array.origin[g];
         if (any && !unknown) {
           unset |= here;
@@ -262,12 +212,12 @@ class Finder {
   void Write(const Buffer& b, const Expr& index, int64_t count, const Truth& when,
              const Unset& value) {
     Array& array = arrays_[b->storage.get()];
-    Lanes may = may_ & when.may;
-    Lanes lost = value.lanes & Certain() & when.must;
+    LaneSet may = may_ & when.may;
+    LaneSet lost = value.lanes & Certain() & when.must;
     std::vector<Piece> pieces = PiecesOf(b, index, count);
     if (pieces.empty()) {
       pieces.push_back({group_, 0, static_cast<int64_t>(array.set.size())});
-      lost = Lanes();
+      lost = LaneSet();
     }
     for (const Piece& p : pieces) {
       for (int64_t g = p.begin; g < p.end; ++g) {
@@ -316,7 +266,7 @@ class Finder {
     Unset out;
     if (op->op() == OpCode::kSelect || op->op() == OpCode::kIf) {
       Truth cond =
-          op->args[0].dtype().lanes > 1 ? Truth{group_, Lanes(), false} : Holds(op->args[0]);
+          op->args[0].dtype().lanes > 1 ? Truth{group_, LaneSet(), false} : Holds(op->args[0]);
       Unset a = Of(op->args[1], any, span), b = Of(op->args[2], any, span);
       out = Of(op->args[0], any, span);
       Unset both{a.lanes & b.lanes, a.origin};
@@ -346,8 +296,6 @@ class Finder {
     });
     return mentions_[e.get()] = found;
   }
-
-  // Statements
 
   void Visit(const Stmt& s) {
     if (!s.defined()) return;
@@ -381,9 +329,9 @@ class Finder {
       }
       case NodeKind::kGroup: {
         const auto* group = s.as<GroupObj>();
-        Lanes inside = Lanes::Range(group->first, group->count);
+        LaneSet inside = LaneSet::Range(group->first, group->count);
         Within({inside, inside, false}, [&] {
-          Lanes outer = std::exchange(group_, inside);
+          LaneSet outer = std::exchange(group_, inside);
           Visit(group->body);
           group_ = outer;
         });
@@ -406,13 +354,13 @@ class Finder {
     Array& array = arrays_[alloc->buffer->storage.get()];
     int64_t bits = NumElements(alloc->buffer) * alloc->buffer->dtype.bits * alloc->versions;
     size_t size = static_cast<size_t>((bits + array.granule * 8 - 1) / (array.granule * 8));
-    array.set.assign(size, alloc->init.defined() ? group_ : Lanes());
+    array.set.assign(size, alloc->init.defined() ? group_ : LaneSet());
     array.origin.assign(size, Origin());
   }
 
   void VisitStore(const StoreObj* store) {
     Truth when = Holds(store->guard);
-    Lanes runs = Certain() & when.must;
+    LaneSet runs = Certain() & when.must;
     Use(Of(store->guard, true, store->span), Certain(), store);
     for (const Expr& i : store->index) Use(Of(i, true, store->span), runs, store);
     if (store->buffer->space() == Space::kShared) return Share(store, when);
@@ -425,7 +373,7 @@ class Finder {
   // side by side, or the place is not known, nothing is certain.
   void Share(const StoreObj* store, const Truth& when) {
     Unset value = Of(store->value, false, store->span);
-    Lanes lost = value.lanes & Certain() & when.must;
+    LaneSet lost = value.lanes & Certain() & when.must;
     Array& array = arrays_[store->buffer->storage.get()];
     if (array.set.empty() && !lost.Any()) return;
     int64_t count = store->value.dtype().lanes;
@@ -438,9 +386,9 @@ class Finder {
       pieces = PiecesOf(store->buffer, store->index[0], count);
     }
     for (const Piece& p : pieces) {
-      Lanes may = p.lanes & may_ & when.may;
+      LaneSet may = p.lanes & may_ & when.may;
       for (int64_t g = p.begin; g < p.end; ++g) {
-        if (may.Any()) array.set[g] = (may - lost).Any() ? group_ : Lanes();
+        if (may.Any()) array.set[g] = (may - lost).Any() ? group_ : LaneSet();
         if ((may & lost).Any()) array.origin[g] = value.origin;
       }
     }
@@ -458,7 +406,7 @@ class Finder {
     auto note = [&](Unset operand) {
       // What other lanes' registers become is known where all of them are unset.
       operand.lanes &= Certain() & when.must;
-      if (row.convergent && !(operand.lanes == (may_ & when.may))) operand.lanes = Lanes();
+      if (row.convergent && !(operand.lanes == (may_ & when.may))) operand.lanes = LaneSet();
       value.Join(operand);
     };
     for (const Effect& e : isa::EffectsOf(call)) {
@@ -526,7 +474,7 @@ class Finder {
   template <typename F>
   void Within(const Truth& cond, F visit) {
     bool whole = cond.uniform && loops_around_ == 0;
-    Lanes may = may_, must = must_;
+    LaneSet may = may_, must = must_;
     may_ &= cond.may;
     if (!whole) must_ &= cond.must;
     int shared = std::exchange(shared_, shared_ + (whole ? 1 : 0));
@@ -544,7 +492,7 @@ class Finder {
     if (!each) return Loop(!extent.has_value(), [&] { Visit(loop->body); });
     auto [it, fresh] = loops_.try_emplace(loop->var.get(), at_.size());
     if (fresh) at_.push_back(0);
-    Lanes gone = gone_;
+    LaneSet gone = gone_;
     ++loops_around_;
     iterations_ *= *extent;
     for (int64_t i = 0; i < *extent; ++i) {
@@ -562,8 +510,8 @@ class Finder {
   // first.
   template <typename F>
   void Loop(bool maybe, F body) {
-    Lanes gone = gone_, must = must_;
-    if (maybe && loops_around_ > 0) must_ = Lanes();
+    LaneSet gone = gone_, must = must_;
+    if (maybe && loops_around_ > 0) must_ = LaneSet();
     ++loops_around_;
     auto before = maybe ? SetOf(arrays_) : Sets();
     handed_.emplace_back();
@@ -577,13 +525,13 @@ class Finder {
       body();
       --quiet_;
       for (const StorageObj* storage : handed) {
-        std::vector<Lanes>& now = arrays_[storage].set;
+        std::vector<LaneSet>& now = arrays_[storage].set;
         if (once[storage] == now) continue;
-        for (Lanes& set : now) set |= group_;
+        for (LaneSet& set : now) set |= group_;
       }
     }
     for (auto& [storage, sets] : before) {
-      std::vector<Lanes>& now = arrays_[storage].set;
+      std::vector<LaneSet>& now = arrays_[storage].set;
       for (size_t i = 0; i < now.size(); ++i) now[i] |= i < sets.size() ? sets[i] : group_;
     }
     --loops_around_;
@@ -591,7 +539,7 @@ class Finder {
     gone_ = gone | exited_;
   }
 
-  using Sets = std::unordered_map<const StorageObj*, std::vector<Lanes>>;
+  using Sets = std::unordered_map<const StorageObj*, std::vector<LaneSet>>;
   static Sets SetOf(const std::unordered_map<const StorageObj*, Array>& arrays) {
     Sets out;
     for (const auto& [storage, array] : arrays) out[storage] = array.set;
@@ -607,8 +555,8 @@ class Finder {
     if (exit) exited_ |= may_;
   }
 
-  void Use(const Unset& value, const Lanes& runs, const StmtObj* s) {
-    Lanes lanes = value.lanes & runs;
+  void Use(const Unset& value, const LaneSet& runs, const StmtObj* s) {
+    LaneSet lanes = value.lanes & runs;
     if (!lanes.Any() || quiet_ > 0 || !reported_.insert(s).second) return;
     found_.push_back({ffi::GetRef<Storage>(value.origin.storage), value.origin.read, s->span,
                       lanes.First(), lanes.Last()});
@@ -630,7 +578,7 @@ class Finder {
   std::unordered_map<const VarObj*, Unset> poison_;
   // Threads of the block, of the group; those that may run this, and that do if anything does;
   // those that left.
-  Lanes block_, group_, may_, must_, gone_, exited_;
+  LaneSet block_, group_, may_, must_, gone_, exited_;
   int loops_around_ = 0, shared_ = 0;
   int64_t iterations_ = 1;
   int quiet_ = 0;

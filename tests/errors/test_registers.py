@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Registers that nothing has set: an error with the line that reads them where it is certain, nothing where it is not."""
+"""Registers that nothing has set: an error with the line that reads them where it is certain, else nothing."""
 
 import itertools
 import textwrap
