@@ -77,15 +77,16 @@ class Builder {
     }
     if (model_.roles.empty()) Fail(kernel_->span, "there is no role");
     int64_t threads = kernel_->user_threads();
-    if (!model_.many() && end == (threads + 31) / 32 && covered == end) return;
-    if (threads % 32 != 0) {
+    constexpr int64_t kWarp = target::Arch::kWarpSize;
+    if (!model_.many() && end == (threads + kWarp - 1) / kWarp && covered == end) return;
+    if (threads % kWarp != 0) {
       Fail(kernel_->span, "roles are made of whole warps; the kernel has ", threads, " threads");
     }
-    if (covered != end || end < threads / 32) {
-      Fail(kernel_->span, "the roles take ", covered, " of warps 0..", std::max(end, threads / 32),
-           "; every warp of the block needs a role");
+    if (covered != end || end < threads / kWarp) {
+      Fail(kernel_->span, "the roles take ", covered, " of warps 0..",
+           std::max(end, threads / kWarp), "; every warp of the block needs a role");
     }
-    if (end > threads / 32 && kernel_->threads[1] * kernel_->threads[2] != 1) {
+    if (end > threads / kWarp && kernel_->threads[1] * kernel_->threads[2] != 1) {
       Fail(kernel_->span,
            "roles add warps behind the kernel's, so its threads have one dimension; got ",
            kernel_->threads[0], " x ", kernel_->threads[1], " x ", kernel_->threads[2]);

@@ -102,7 +102,8 @@ void Constrain(const TileOpObj* op, int64_t threads, const Target& target, Layou
     } else if (UsesLdmatrix(*p, is_a)) {
       // Each warp reads its slab once: matrices of 8 rows of 16 bytes.
       int64_t bytes = (is_a ? p->rows_m : p->cols_n) * p->g.k * r->buffer->dtype.bits / 8;
-      out->MatrixReads(r->buffer, r->buffer->ndim() - 2, bytes / 128 * (threads / 32));
+      out->MatrixReads(r->buffer, r->buffer->ndim() - 2,
+                       bytes / 128 * (threads / target::Arch::kWarpSize));
     }
   }
 }

@@ -19,9 +19,10 @@ namespace {
 // A kernel without a schedule is one role without pipes.
 Kernel WithSchedule(const Kernel& k) {
   if (k->schedule.defined()) return k;
+  constexpr int64_t kWarp = target::Arch::kWarpSize;
   auto role = ffi::make_object<RoleObj>();
   role->name = "all";
-  role->warps = (k->user_threads() + 31) / 32;
+  role->warps = (k->user_threads() + kWarp - 1) / kWarp;
   auto schedule = ffi::make_object<ScheduleObj>();
   schedule->roles = {Role(role)};
   auto out = CopyNode(k.get());
