@@ -3,6 +3,7 @@
 //   memory.cc     logical coordinates → flat addresses, by the layouts of the declarations
 //   nest.cc       a Parallel nest → the slot loops of one thread, by the nest's layout
 //   vectorize.cc  a loop over consecutive elements → vector accesses
+//   copy_async.cc copies global → shared → cp.async
 //   pack.cc       elements of less than a byte → bytes
 #pragma once
 
@@ -119,6 +120,9 @@ struct VectorOptions {
 std::vector<ir::Stmt> VectorizeLoop(const ir::Var& var, int64_t extent, std::vector<ir::Stmt> body,
                                     const VectorOptions& options, arith::Analyzer* analyzer,
                                     const ir::Span& span);
+
+// Copies of 4, 8 or 16 bytes from global to shared memory as cp.async.
+ir::Stmt CopyAsync(const ir::Stmt& s);
 
 // Accesses of elements of less than a byte as accesses of bytes.
 ir::Stmt PackBytes(const ir::Stmt& body, arith::Analyzer* analyzer);

@@ -201,8 +201,9 @@ class Vectorizer {
 
   // Loads that every iteration performs: not below a lazy operand, not inside nested statements.
   // `casts` sees the conversions among them.
-  void Unconditional(const Expr& e, const std::function<void(const LoadObj*)>& loads,
-                     const std::function<void(const OpObj*)>& casts) {
+  void Unconditional(
+      const Expr& e, const std::function<void(const LoadObj*)>& loads,
+      const std::function<void(const OpObj*)>& casts = [](const OpObj*) {}) {
     if (!e.defined()) return;
     if (const auto* load = e.as<LoadObj>()) {
       loads(load);
@@ -258,8 +259,6 @@ class Vectorizer {
   }
 
   // -- emission: k_ and w_ are bound
-  // -----------------------------------------------------------------
-
   Expr At(const Expr& e, int64_t k) {
     if (!e.defined()) return e;
     return analyzer_->Simplify(
@@ -368,12 +367,10 @@ class Vectorizer {
       }
       if (i > at) continue;
       const auto* bind = body_[i].as<BindObj>();
-      Unconditional(other  ? other->value
-                    : bind ? bind->value
-                           : Expr(),
-                    [&](const LoadObj* load) {
-                      fills = fills || MeetNode(store, load) == Meets::kSamePoint;
-                    });
+      Expr value = other ? other->value : bind ? bind->value : Expr();
+      Unconditional(value, [&](const LoadObj* load) {
+        fills = fills || MeetNode(store, load) == Meets::kSamePoint;
+      });
     }
     if (!apart) return std::nullopt;
     // Nothing is read that the body might not: it may be read-before-written otherwise.
@@ -589,30 +586,6 @@ class Vectorizer {
   std::vector<std::pair<Expr, Buffer>> loads_;
 };
 
-// Replaces vector copies global → shared by cp.async.
-Stmt MakeAsync(const Stmt& s) {
-  const auto* store = s.as<StoreObj>();
-  if (store == nullptr || store->buffer->space() != Space::kShared) return s;
-  const auto* load = store->value.as<LoadObj>();
-  if (load == nullptr || load->buffer->space() != Space::kGlobal || load->other.defined()) return s;
-  int bytes = Bytes(load->dtype);
-  if (bytes != 4 && bytes != 8 && bytes != 16) return s;
-  int64_t lanes = load->dtype.lanes;
-  Expr dst = MakeAddr(store->buffer, {store->index[0]}, lanes);
-  Expr src = MakeAddr(load->buffer, {load->index[0]}, lanes);
-  std::string name = "cp_async." + std::to_string(bytes);
-  Stmt call = load->guard.defined()
-                  ? MakeCall(name + ".zfill", {dst, src, load->guard}, s.get()->span)
-                  : MakeCall(name, {dst, src}, s.get()->span);
-  if (!store->guard.defined()) return call;
-  return MakeIf(store->guard, call, s.get()->span);
-}
-
-class AsyncCopies : public Mutator {
- public:
-  Stmt MutateStore(const Store& s) override { return MakeAsync(s); }
-};
-
 }  // namespace
 
 std::vector<Stmt> VectorizeLoop(const Var& var, int64_t extent, std::vector<Stmt> body,
@@ -620,8 +593,7 @@ std::vector<Stmt> VectorizeLoop(const Var& var, int64_t extent, std::vector<Stmt
                                 const Span& span) {
   std::vector<Stmt> out = Vectorizer(var, extent, std::move(body), options, analyzer, span).Run();
   if (!options.async) return out;
-  AsyncCopies rewrite;
-  for (Stmt& s : out) s = rewrite(s);
+  for (Stmt& s : out) s = CopyAsync(s);
   return out;
 }
 

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Vector copies from global to shared memory as cp.async.
+#include "compiler/passes/partition_and_vectorize/partition.h"
+
+namespace tilescale::partition {
+
+using namespace ir;  // NOLINT
+
+namespace {
+
+Stmt MakeAsync(const Stmt& s) {
+  const auto* store = s.as<StoreObj>();
+  if (store == nullptr || store->buffer->space() != Space::kShared) return s;
+  const auto* load = store->value.as<LoadObj>();
+  if (load == nullptr || load->buffer->space() != Space::kGlobal || load->other.defined()) return s;
+  int bytes = Bytes(load->dtype);
+  if (bytes != 4 && bytes != 8 && bytes != 16) return s;
+  int64_t lanes = load->dtype.lanes;
+  Expr dst = MakeAddr(store->buffer, {store->index[0]}, lanes);
+  Expr src = MakeAddr(load->buffer, {load->index[0]}, lanes);
+  std::string name = "cp_async." + std::to_string(bytes);
+  Stmt call = load->guard.defined()
+                  ? MakeCall(name + ".zfill", {dst, src, load->guard}, s.get()->span)
+                  : MakeCall(name, {dst, src}, s.get()->span);
+  if (!store->guard.defined()) return call;
+  return MakeIf(store->guard, call, s.get()->span);
+}
+
+class AsyncCopies : public Mutator {
+ public:
+  Stmt MutateStore(const Store& s) override { return MakeAsync(s); }
+};
+
+}  // namespace
+
+Stmt CopyAsync(const Stmt& s) {
+  return AsyncCopies()(s);
+}
+
+}  // namespace tilescale::partition
