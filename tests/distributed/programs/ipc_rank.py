@@ -87,7 +87,9 @@ def two_heaps():
 
 
 def sizes():
-    open_heap(LIMIT + 4096 * rank)
+    heap = open_heap(LIMIT + 4096 * rank)
+    time.sleep(10)  # the books are there when the other one comes
+    heap.close()
 
 
 def shapes():
