@@ -119,7 +119,8 @@ struct Fiber {
   Cta* cta = nullptr;
   u32 tid = 0;
   u32 clock = 1;
-  u32 site = 0;  // code position of the latest call into the library
+  u32 site = 0;   // code position of the latest call into the library
+  u32 moves = 0;  // > 0: in a put or a get, whatever the transport does for one
   FiberState state = FiberState::kReady;
   const CtaClocks* own = nullptr;  // known.before of its own CTA
   Knowledge known;
@@ -301,6 +302,9 @@ struct StrongAccess {
   u64 (*update)(u64 old, u64 operand, u32 bytes) = nullptr;
 };
 u64 Strong(Fiber& f, const StrongAccess& access);
+// Ends the run if the thread may not load or store memory of another rank: a transport without peer
+// access, outside a put or a get.
+void CheckPeer(Fiber& f, const u8* p, bool write);
 
 // ---- barrier.cc
 // bar.sync (wait) and bar.arrive; a count of 0: all threads of the CTA.

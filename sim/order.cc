@@ -275,7 +275,15 @@ bool ScopeIncludes(Scope scope, u32 rank, u32 cta, const Fiber& f) {
          core.cta_info[cta].cluster == core.cta_info[f.cta->uid].cluster;
 }
 
+void CheckPeer(Fiber& f, const u8* p, bool write) {
+  if (f.moves > 0) return;
+  const Allocation* a = arena.At(p);
+  if (a && a->symmetric && a->rank != f.cta->rank) Fail(PeerReport(p, write, f));
+}
+
 u64 Strong(Fiber& f, const StrongAccess& access) {
+  // What changes a peer's word and asks for nothing back is a signal.
+  if (!core.config.peer_access && access.op == Op::kLoad) CheckPeer(f, access.address, false);
   if (core.Random() & 1) Yield();
   if (u64(access.address) & (access.bytes - 1)) {
     Fail(AlignmentReport(access.address, access.bytes, access.bytes, f));

@@ -324,6 +324,17 @@ Report RankReport(long rank, Fiber& f) {
   return r;
 }
 
+Report PeerReport(const u8* p, bool write, Fiber& f) {
+  Place place = PlaceOf(p);
+  Report r = Start("OutOfBounds", place);
+  r.text = (write ? "store to " : "load of ") + place.text + " (" + place.detail +
+           "): this transport has no access to the memory of other ranks, only put, get and "
+           "signals\n    " +
+           ByText(f);
+  r.accesses = {InfoOf(f, write)};
+  return r;
+}
+
 Report AlignmentReport(const u8* p, u64 bytes, u64 alignment, Fiber& f) {
   Place place = PlaceOf(p);
   Report r = Start("MisalignedAccess", place);

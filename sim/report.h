@@ -21,6 +21,8 @@ Report RaceReport(const Access& old, u32 lane, const Access& now, Fiber& f, cons
 Report EngineReport(Fiber& f, const std::string& text, const u8* p);
 Report BoundsReport(const u8* p, u64 bytes, u8 flags, Fiber& f);
 Report RankReport(long rank, Fiber& f);
+// A load or store of another rank's memory where the transport has none.
+Report PeerReport(const u8* p, bool write, Fiber& f);
 Report AlignmentReport(const u8* p, u64 bytes, u64 alignment, Fiber& f);
 Report DeadlockReport(const std::string& text);
 // The machine itself cannot go on.

@@ -30,6 +30,7 @@ inline bool Misplaced(const void* p, u64 bytes) {
     Fail(AlignmentReport(p, bytes, bytes, f));
   // Constant tables of the kernel module are let through; all else outside the arena is wild.
   if (!arena.Contains(p) && f.cta->launch->module->Contains(p)) return;
+  if (!core.config.peer_access) CheckPeer(f, p, flags & kWrite);
   CheckAccess(p, bytes, flags, f);
 }
 

@@ -191,6 +191,10 @@ void ts_sim_bulk_wait(ts_u32 groups, int read) {
   sim::BulkWait(*current, groups, read != 0);
 }
 
+void ts_sim_move(int change) {
+  current->moves += ts_u32(change);
+}
+
 void ts_sim_put_nbi(void* to, const void* from, ts_u32 bytes) {
   TS_SIM_ENTER();
   sim::PutNbi(*current, Bytes(to), Bytes(from), bytes);

@@ -34,6 +34,7 @@ TS_DEVICE void copy_words(void* dst, const void* src, i64 words, int lane, int l
 // As wide as both addresses are aligned.
 template <int Unroll, bool Nbi, class T>
 TS_DEVICE void copy_elements(T* dst, const T* src, i64 count, int lane, int lanes) {
+  TS_MOVE();
   const u64 both = (u64)dst | (u64)src;
   const i64 bytes = count * (i64)sizeof(T);
   i64 done = 0;

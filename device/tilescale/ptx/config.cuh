@@ -14,6 +14,8 @@
 #define TS_SMEM(type, name, count, offset) type* name = (type*)(ts_smem_arena + (offset))
 #define TS_LOCAL(type, name, count) alignas(16) type name[count]
 #define TS_VAR(type, name) type name
+// Stands where a put or a get moves its data: on a GPU these are loads and stores like any other.
+#define TS_MOVE()
 // The host passes arguments through the driver: no trampoline on the device.
 #define TS_LAUNCH(name, args)
 

@@ -40,6 +40,13 @@ TS_SIM_API int ts_sim_id(int which) TS_CONST_FN;
 TS_SIM_API void ts_sim_spin();
 TS_SIM_API void ts_sim_poison(void* p, ts_usize bytes);
 
+// While it lives the thread moves data for a put or a get: a transport has its own way for these.
+TS_SIM_API void ts_sim_move(int change);
+struct ts_sim_moving {
+  TS_METHOD ts_sim_moving() { ts_sim_move(1); }
+  TS_METHOD ~ts_sim_moving() { ts_sim_move(-1); }
+};
+#define TS_MOVE() ts_sim_moving ts_moving
 #define TS_KERNEL(name, threads, min_blocks) TS_SIM_API void name
 // `list` reads the launch record's arguments, one address each, as `args[i]`. The record is host
 // memory: its reads are not the kernel's, so they are not instrumented.

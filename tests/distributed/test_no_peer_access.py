@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""A transport whose peers cannot be loaded or stored: programs of put, get and signals run on it, a program that loads
+or stores a peer's memory is told the line."""
+
+import inspect
+import re
+
+import numpy as np
+import pytest
+import tilescale
+import tilescale.language as T
+from tilescale import sim
+from tilescale.distributed import World
+
+N = 300
+
+
+@pytest.fixture(autouse=True)
+def no_peer_access(monkeypatch):
+    monkeypatch.setenv("TILESCALE_SIM_PEER_ACCESS", "0")
+
+
+def exchange(move, way="put"):
+    """Data to (or from) the next rank, then a signal."""
+
+    @T.prim_func
+    def main(A: T.Tensor((N,), "float32"), B: T.Tensor((N,), "float32"), flag: T.Tensor((1,), "uint32")):
+        with T.Kernel(1, threads=64):
+            tx = T.get_thread_binding()
+            peer = (T.get_rank() + 1) % T.get_num_ranks()
+            if way == "get":
+                T.get_block(T.address_of(A[0]), T.address_of(B[0]), N, peer)
+            elif move == "block":
+                T.put_block(T.address_of(A[0]), T.address_of(B[0]), N, peer)
+            elif tx < 32:
+                T.put_warp(T.address_of(A[0]), T.address_of(B[0]), N, peer)
+            T.sync_threads()
+            if tx == 0:
+                T.st(T.address_of(flag[0]), 1, scope="sys", sem="release", dst_pe=peer)
+                T.wait_ge(flag[0], 1)
+            T.sync_threads()
+
+    return tilescale.compile(main, target="sim")
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize(("move", "way"), [("block", "put"), ("warp", "put"), ("block", "get")])
+def test_put_get_and_signals(move, way, ranks, seeds):
+    kernel = exchange(move, way)
+    for seed in seeds[:5]:
+        sim.set_seed(seed)
+        with World(ranks, target="sim") as w:
+            A, B, flag = w.tensor(N, name="A"), w.tensor(N, name="B"), w.tensor(1, "uint32", name="flag")
+            inputs = [np.random.default_rng().standard_normal(N).astype(np.float32) for _ in range(ranks)]
+            for r in range(ranks):
+                np.asarray(A[r])[...] = inputs[r]
+                np.asarray(B[r])[...] = np.nan
+            w.launch(kernel, A, B, flag)
+            w.barrier()
+            for r in range(ranks):
+                source = (r + 1) % ranks if way == "get" else r - 1
+                np.testing.assert_array_equal(np.asarray(B[r]), inputs[source])
+
+
+def peer_load():
+    @T.prim_func
+    def main(A: T.Tensor((4,), "int32"), B: T.Tensor((4,), "int32")):
+        with T.Kernel(1, threads=32):
+            value = T.alloc_var("int32")
+            T.ld(T.address_of(A[2]), value, scope="sys", sem="relaxed", src_pe=1 - T.get_rank())  # the line
+            B[0] = value
+
+    return main, "load of A[2]"
+
+
+def peer_wait():
+    @T.prim_func
+    def main(A: T.Tensor((4,), "int32"), B: T.Tensor((4,), "int32")):
+        with T.Kernel(1, threads=32):
+            T.wait_eq(A[3], 0, 1 - T.get_rank())  # the line
+            B[0] = 1
+
+    return main, "load of A[3]"
+
+
+def peer_store():
+    @T.prim_func
+    def main(A: T.Tensor((4,), "int32"), B: T.Tensor((4,), "int32")):
+        with T.Kernel(1, threads=32):
+            x = T.alloc_fragment((4,), "int32")
+            T.copy(B, x)
+            T.copy(x, A, dst_pe=1 - T.get_rank())  # the line
+
+    return main, "store to A["
+
+
+@pytest.mark.parametrize("make", [peer_load, peer_wait, peer_store])
+def test_a_peer_access_is_told_its_line(make, monkeypatch):
+    func, what = make()
+    lines, first = inspect.getsourcelines(make)
+    line = first + next(i for i, text in enumerate(lines) if "# the line" in text)
+    kernel = tilescale.compile(func, target="sim")
+
+    def run():
+        with World(2, target="sim") as w:
+            w.launch(kernel, w.tensor(4, "int32", name="A"), w.tensor(4, "int32", name="B"))
+            w.barrier()
+
+    with pytest.raises(sim.OutOfBounds) as found:
+        run()
+    text = str(found.value)
+    assert re.match(re.escape(what) + r".*, global memory of rank [01]\): this transport has no access to", text), text
+    assert f"test_no_peer_access.py:{line}" in text, text
