@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Mapped stage: every on-chip tile and every Parallel has its layout, the schedule is applied,
 // every tile op knows its lowering and its operands' extents.
+#include "compiler/ir/build.h"
 #include "compiler/ir/spec.h"
 #include "compiler/ir/verify.h"
 #include "compiler/ir/visit.h"
+
+#include <algorithm>
 
 namespace tilescale::ir {
 namespace {
@@ -38,7 +41,11 @@ void VerifyMapped(const Func& f) {
     } else if (s->kind == NodeKind::kView) {
       VerifyVersion(static_cast<const ViewObj*>(s));
     } else if (s->kind == NodeKind::kParallel) {
-      if (static_cast<const ParallelObj*>(s)->layout.empty()) {
+      // Extents that are known at launch only are dealt to the threads in order (language.md §4.1).
+      const auto* nest = static_cast<const ParallelObj*>(s);
+      bool sized = std::all_of(nest->extents.begin(), nest->extents.end(),
+                               [](const Expr& e) { return AsInt(e).has_value(); });
+      if (sized && nest->layout.empty()) {
         BreaksRule("mapped", s, "a parallel nest without a layout");
       }
     } else if (s->kind == NodeKind::kTileOp) {

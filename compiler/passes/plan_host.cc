@@ -71,6 +71,28 @@ class HostPlanner {
     }
   }
 
+  // Parameters are told to the device compiler as memory of their own (`restrict`): a call must not
+  // pass memory twice where a kernel writes it. Of tensors with strides of their own only bounds
+  // are known, which may interleave; those are the caller's.
+  void Overlaps() {
+    std::set<std::pair<int, int>> seen;
+    auto whole = [&](const KernelParam& p) {
+      return p.kind == KernelParam::Kind::kData && p.restrict_ && p.buffer->strides.empty() &&
+             func_->params[p.index]->param() == ParamKind::kTensor &&
+             !func_->params[p.index]->is_out;
+    };
+    MapKernels(func_, [&](const Kernel& k) {
+      std::vector<KernelParam> params = KernelParams(func_, k);
+      for (const KernelParam& p : params) {
+        for (const KernelParam& q : params) {
+          if (p.index >= q.index || !whole(p) || !whole(q) || !(p.written || q.written)) continue;
+          if (seen.emplace(p.index, q.index).second) Apart(p, q);
+        }
+      }
+      return k;
+    });
+  }
+
   // Which tensors are reached on other ranks, and where.
   void Remote() {
     auto reach = [&](const Region& r, const Span& span) {
@@ -145,6 +167,37 @@ class HostPlanner {
   }
   static int64_t StrideParts(const ir::Param& p, size_t d) {
     return d + 1 == p->buffer->strides.size() ? 1 : Packed(p);
+  }
+
+  void Apart(const KernelParam& p, const KernelParam& q) {
+    auto end = [&](const KernelParam& x) {
+      int64_t elements = 1;
+      HostExpr bytes;  // few operations: a call takes a microsecond
+      for (const Expr& e : x.buffer->shape) {
+        if (auto c = AsInt(e)) {
+          elements *= *c;
+        } else {
+          bytes = bytes.empty() ? Host(e) : bytes * Host(e);
+        }
+      }
+      int64_t bits = elements * x.buffer->dtype.bits;
+      if (bytes.empty()) {
+        bytes = HostExpr(bits / 8);
+      } else if (bits % 8 == 0) {
+        bytes = bytes * HostExpr(bits / 8);
+      } else {
+        bytes = FloorDiv(bytes * HostExpr(bits), HostExpr(8));
+      }
+      return HostExpr::Address(x.index) + bytes;
+    };
+    HostExpr before = HostExpr::Make(HostOp::kLe, {end(p), HostExpr::Address(q.index)});
+    HostExpr behind = HostExpr::Make(HostOp::kLe, {end(q), HostExpr::Address(p.index)});
+    std::string a(func_->params[p.index]->name), b(func_->params[q.index]->name);
+    out_->checks.push_back(
+        {HostExpr::Make(HostOp::kOr, {before, behind}), "ValueError",
+         std::string(func_->name) + ": `" + a + "` and `" + b +
+             "` share memory, and the kernel writes it; pass a copy of one, or name both in "
+             "T.annotate_restrict_buffers"});
   }
 
   void AddSymbol(const Var& v, HostExpr bind) {
@@ -313,6 +366,7 @@ void PlanHost(const Func& f, PassContext& ctx, runtime::Artifact* artifact) {
   HostPlanner planner(f, out);
   planner.Params();
   planner.HostBody();
+  planner.Overlaps();
   planner.Remote();
   out->name = std::string(f->name);
   out->target_kind = target::KindName(ctx.target.kind);
