@@ -174,6 +174,24 @@ class Statements(Gemms):
             else:
                 self.out(f"{place} = {v.text}")
             t.hold(v, not whole or self.conditional)
+            for _ in range(rng.choice((0, 0, 0, 1, 2))):
+                self.again(t, place, expressions)
+
+    def again(self, t: Tile, place: str, expressions: Expressions) -> None:
+        """One more statement of the point on what it has just written."""
+        v = expressions.of(t.dtype, 1)
+        if self.trips == 1 and chance(self.rng, 0.5):
+            updated = expressions.binary(Value(place, t.dtype, t.lo, t.hi, t.exact, t.error), v)
+            if fits(updated, t.dtype):
+                v = cast(updated, t.dtype)
+        condition = expressions.condition() if chance(self.rng, 0.6) else "True"
+        if condition == "True":
+            self.out(f"{place} = {v.text}")
+        else:
+            self.out(f"if {condition}:")
+            with self.out:
+                self.out(f"{place} = {v.text}")
+        t.hold(v, True)
 
     def accumulate(self, t: Tile) -> None:
         """t += expression, as often as the place runs."""
