@@ -106,18 +106,18 @@ void CheckShape(const std::vector<int64_t>& given, const std::vector<int64_t>& s
         text(shape));
 }
 
-std::string FromExpr(const Values& spec, const std::vector<int64_t>& shape, std::string_view name) {
+AnyLayout FromExpr(const Values& spec, const std::vector<int64_t>& shape, std::string_view name) {
   std::vector<int64_t> given = ToShape(spec.at(1), name);
   CheckShape(given, shape, name);
   std::vector<Expr> outputs;
   for (const ffi::Any& e : ToValues(spec.at(3))) outputs.push_back(ToExpr(e));
   Samples s = SampleAll(given, ToVars(spec.at(2)), outputs, name);
   std::vector<Axis> axes = {kAddr};
-  return TextOf(OrRaise(FromSamples(s.shape, axes, s.outputs), name));
+  return OrRaise(FromSamples(s.shape, axes, s.outputs), name);
 }
 
-std::string FromFragment(const Values& spec, const std::vector<int64_t>& shape,
-                         std::string_view name) {
+AnyLayout FromFragment(const Values& spec, const std::vector<int64_t>& shape,
+                       std::string_view name) {
   std::vector<int64_t> given = ToShape(spec.at(1), name);
   CheckShape(given, shape, name);
   std::vector<Var> vars = ToVars(spec.at(2));
@@ -143,7 +143,58 @@ std::string FromFragment(const Values& spec, const std::vector<int64_t>& shape,
   }
   std::vector<Axis> axes = {kThread, kSlot};
   std::vector<std::vector<int64_t>> values = {s.outputs[0], slots};
-  return TextOf(OrRaise(FromSamples(given, axes, values, replicate), name));
+  return OrRaise(FromSamples(given, axes, values, replicate), name);
+}
+
+std::string PointText(std::span<const int64_t> shape, int64_t flat) {
+  std::string s;
+  for (size_t d = shape.size(); d-- > 0;) {
+    s = std::to_string(flat % shape[d]) + (s.empty() ? "" : ", ") + s;
+    flat /= shape[d];
+  }
+  return "[" + s + "]";
+}
+
+// Every element has a place of its own in the memory or the threads that there are.
+void CheckPlaces(const AnyLayout& layout, int64_t threads, std::string_view name) {
+  Expected<Table> table = TableOf(layout);
+  if (!table) return;  // too many to enumerate
+  std::unordered_map<int64_t, int64_t> seen;
+  std::vector<Axis> axes = table->Axes();
+  bool fragment =
+      std::any_of(axes.begin(), axes.end(), [](Axis a) { return a == kThread || a == kSlot; });
+  constexpr int64_t kMaxPlace = int64_t(1) << 31;
+  for (int64_t p = 0; p < table->box(); ++p) {
+    for (int64_t r = 0; r < table->replicas() && table->inside(p); ++r) {
+      int64_t address = table->At(kAddr, p, r), slot = table->At(kSlot, p, r);
+      int64_t thread = table->At(kThread, p, r);
+      auto at = [&] { return PointText(table->shape(), p); };
+      if (address < 0 || address >= kMaxPlace) {
+        Raise("ValueError", "Invalid layout for `", name, "`: element ", at(), " is at address ",
+              address, ", which must be from 0 to ", kMaxPlace - 1);
+      }
+      if (!fragment) continue;
+      if (thread < 0 || thread >= threads) {
+        Raise("ValueError", "Invalid layout for `", name, "`: element ", at(), " is in thread ",
+              thread, ", there are threads 0 to ", threads - 1);
+      }
+      if (slot < 0 || slot >= kMaxPlace / threads) {
+        Raise("ValueError", "Invalid layout for `", name, "`: element ", at(), " is in register ",
+              slot, ", which must be from 0 to ", kMaxPlace / threads - 1);
+      }
+      auto [it, fresh] = seen.emplace(slot * threads + thread, p);
+      if (fresh || it->second == p) continue;
+      Raise(
+          "ValueError", "Invalid layout for `", name,
+          "`: the forward map must be injective. Details: ", PointText(table->shape(), it->second),
+          " and ", at(), " both map to register ", slot, " of thread ", thread);
+    }
+  }
+}
+
+std::string Checked(const AnyLayout& layout, int64_t threads, std::string_view name) {
+  CheckPlaces(layout, threads, name);
+  return TextOf(layout);
 }
 
 }  // namespace
@@ -171,14 +222,14 @@ std::string LayoutText(const Values& spec, const std::vector<int64_t>& shape, Da
     if (text.find("table") != std::string::npos) {
       Table table = OrRaise(Table::Parse(text), name);
       CheckShape({table.shape().begin(), table.shape().end()}, shape, name);
-      return table.Text();
+      return Checked(table, threads, name);
     }
     Layout layout = OrRaise(Layout::Parse(text), name);
     CheckShape({layout.shape().begin(), layout.shape().end()}, shape, name);
-    return layout.Text();
+    return Checked(layout, threads, name);
   }
-  if (kind == "expr") return FromExpr(spec, shape, name);
-  if (kind == "fragment") return FromFragment(spec, shape, name);
+  if (kind == "expr") return Checked(FromExpr(spec, shape, name), threads, name);
+  if (kind == "fragment") return Checked(FromFragment(spec, shape, name), threads, name);
   Raise("ValueError", "Invalid layout: ", kind);
 }
 

@@ -64,12 +64,7 @@ std::vector<int> Dims(const Ints& xs) {
 }
 
 Expected<AnyLayout> ParseAny(const String& text) {
-  if (View(text).find("| table") != std::string_view::npos) {
-    TS_TRY(Table t, Table::Parse(View(text)));
-    return AnyLayout(std::move(t));
-  }
-  TS_TRY(Layout l, Layout::Parse(View(text)));
-  return AnyLayout(l);
+  return tilescale::ParseAny(View(text));
 }
 
 // Calls f with the layout of a text, and shows what it returns.

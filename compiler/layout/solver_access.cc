@@ -209,10 +209,11 @@ std::vector<Candidate> Candidates(std::span<const int64_t> shape, int64_t thread
   fast.push_back(rank - 1);
   std::vector<int> done;
   int64_t whole = threads % 32 ? int64_t(std::bit_floor(uint64_t(threads))) : threads;
-  int64_t warp = std::min<int64_t>(32, threads);
+  int64_t warp = std::min<int64_t>(32, whole);
   std::vector<int64_t> alongs;
   for (int64_t a : {warp, whole, int64_t(16), int64_t(8), int64_t(4), int64_t(1)}) {
-    if (std::find(alongs.begin(), alongs.end(), a) == alongs.end()) alongs.push_back(a);
+    bool known = std::find(alongs.begin(), alongs.end(), a) != alongs.end();
+    if (a <= threads && !known) alongs.push_back(a);
   }
   for (int f : fast) {
     if (std::find(done.begin(), done.end(), f) != done.end()) continue;

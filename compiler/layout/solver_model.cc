@@ -190,7 +190,7 @@ const Derived& Model::ReplicatedFragment(int fragment, int op) {
 
 namespace {
 
-Expected<Layout> Reducible(const Layout& src, int dim, bool scan) {
+Expected<Layout> Reducible(const Layout& src, int dim, int64_t threads, bool scan) {
   if (scan) {
     int g = src.group_index(dim);
     if (g < 0 || !src.group(g).Is(dim)) return Refusal{"flattened"};
@@ -198,6 +198,7 @@ Expected<Layout> Reducible(const Layout& src, int dim, bool scan) {
   }
   Expected<Layout> result = ReduceResult(src, dim);
   if (!result.ok()) return result.refusal();
+  if (result->Extent(kThread) > threads) return Refusal{"butterflies of lanes that do not exist"};
   return src;
 }
 
@@ -208,13 +209,13 @@ const Derived& Model::ReducibleFrom(int op, LayoutId src, bool force) {
     const Reduce* r = std::get_if<Reduce>(&p_.ops[size_t(op)]);
     const Scan* s = std::get_if<Scan>(&p_.ops[size_t(op)]);
     int dim = r ? r->dim : s->dim, fragment = r ? r->src : s->src;
-    Expected<Layout> own = Reducible(pool_[src], dim, !r);
+    int64_t threads = ThreadsOfFragment(fragment);
+    Expected<Layout> own = Reducible(pool_[src], dim, threads, !r);
     if (own.ok() || !force) return own;
     int fast[] = {dim};
     const Fragment& f = p_.fragments[size_t(fragment)];
-    for (const Candidate& c :
-         Candidates(f.shape, ThreadsOfFragment(fragment), f.bits, fast, true)) {
-      if (Reducible(c.layout, dim, !r).ok()) return c.layout;
+    for (const Candidate& c : Candidates(f.shape, threads, f.bits, fast, true)) {
+      if (Reducible(c.layout, dim, threads, !r).ok()) return c.layout;
     }
     return own;
   });

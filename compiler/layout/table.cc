@@ -361,6 +361,15 @@ std::string TextOf(const AnyLayout& layout) {
   return std::visit([](const auto& l) { return l.Text(); }, layout);
 }
 
+Expected<AnyLayout> ParseAny(std::string_view text) {
+  if (text.find("| table") != std::string_view::npos) {
+    TS_TRY(Table t, Table::Parse(text));
+    return AnyLayout(std::move(t));
+  }
+  TS_TRY(Layout l, Layout::Parse(text));
+  return AnyLayout(l);
+}
+
 Expected<Table> TableOf(const AnyLayout& layout) {
   if (const auto* t = std::get_if<Table>(&layout)) return *t;
   return Table::FromLayout(std::get<Layout>(layout));

@@ -67,6 +67,7 @@ class Table {
 // A layout where modes can say it, else the table.
 using AnyLayout = std::variant<Layout, Table>;
 std::string TextOf(const AnyLayout& layout);
+Expected<AnyLayout> ParseAny(std::string_view text);
 Expected<Table> TableOf(const AnyLayout& layout);
 // Modes if exact, else the table.
 Expected<AnyLayout> ComposeAny(const AnyLayout& a, const Layout& b);

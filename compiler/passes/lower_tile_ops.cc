@@ -3,6 +3,7 @@
 // layouts, Calls and indices (passes.h). PlanReductions asks each lowering for the shared memory it
 // needs besides its operands, once the layouts are known.
 #include "compiler/arith/facts.h"
+#include "compiler/layout/table.h"
 #include "compiler/ops/tile_op.h"
 #include "compiler/passes/passes.h"
 #include "support/diagnostics.h"
@@ -20,14 +21,17 @@ class LayoutTable {
  public:
   void Declare(const AllocObj* alloc) {
     if (!alloc->buffer.defined() || alloc->layout.size() == 0) return;
-    layouts_[alloc->buffer.get()] = Layout::Literal(Str(alloc->layout));
+    // No op asks where a shared tile of an exact table lies: they use logical coordinates.
+    AnyLayout layout = *ParseAny(Str(alloc->layout));
+    if (const Layout* modes = std::get_if<Layout>(&layout)) layouts_[alloc->buffer.get()] = *modes;
     roots_[alloc->buffer->storage.get()] = alloc->buffer;
   }
   const Layout& Of(const Buffer& b) {
     auto it = layouts_.find(b.get());
     if (it != layouts_.end()) return it->second;
     auto root = roots_.find(b->storage.get());
-    TS_CHECK(root != roots_.end()) << "buffer " << b->name << " has no layout";
+    TS_CHECK(root != roots_.end() && layouts_.count(root->second.get()))
+        << "buffer " << b->name << " has no layout";
     return layouts_[b.get()] = ViewLayout(root->second, b);
   }
 

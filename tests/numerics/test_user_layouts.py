@@ -20,7 +20,36 @@ def digits(rng):
     return lambda y: sum(y // (1 << b) % 2 * (1 << p) for p, b in enumerate(order))
 
 
-FAMILIES = {"digits": digits}
+def backwards(rng):
+    """Bits in another order, some of them inverted: every XOR with a constant."""
+    mask, place = rng.randrange(SIZE), digits(rng)
+    return lambda y: place(y) ^ mask
+
+
+def rotated(rng):
+    by = rng.randrange(SIZE)
+    return lambda y: (y + by) % SIZE
+
+
+def strided(rng):
+    """Strides that do not nest, 3 and 128 of 512, say."""
+    by, step = rng.randrange(SIZE), rng.randrange(SIZE) | 1
+    return lambda y: (step * y + by) % SIZE
+
+
+def scattered(rng):
+    """No digits at all: triangular numbers are a permutation modulo a power of two."""
+    by, place = rng.randrange(SIZE), digits(rng)
+    return lambda y: place((y * (y + 1) // 2 + by) % SIZE)
+
+
+FAMILIES = {
+    "digits": digits,
+    "backwards": backwards,
+    "rotated": rotated,
+    "strided": strided,
+    "scattered": scattered,
+}
 
 
 def fragment(family, rng, threads=THREADS):
@@ -270,3 +299,180 @@ def test_element_outside_a_nest(place, data):
     a, o = data.integers(21, 40, 32).astype(np.int32), np.full(THREADS, -1, np.int32)
     run(main, a, o)
     assert (o == (1 if place == "if" else a[0])).all()
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "skew", "skew of columns", "two XORs"])
+def test_shared_tile(family, rng, data):
+    """Copies, a nest and a product on a shared tile wherever its elements lie."""
+    if family == "skew":
+        layout = T.Layout(TILE, lambda i, j: (i, (j + i * 3) % COLS))
+    elif family == "skew of columns":
+        layout = T.Layout(TILE, lambda i, j: (j, (i * 5 + j) % ROWS))
+    elif family == "two XORs":
+        layout = T.Layout(TILE, lambda i, j: (i, j ^ (i % 4) ^ (i // 4 % 2 * 8)))
+    else:
+        place = FAMILIES[family](rng)
+        layout = T.Layout(TILE, lambda i, j: place(i * COLS + j))
+
+    @T.prim_func
+    def main(A: T.Tensor(TILE, "float32"), B: T.Tensor(TILE, "float32"), C: T.Tensor((COLS, ROWS), "float32")):
+        with T.Kernel(1, threads=THREADS):
+            s = T.alloc_shared(TILE, "float32")
+            T.annotate_layout({s: layout})
+            T.copy(A, s)
+            for i, j in T.Parallel(ROWS, COLS):
+                s[i, j] = s[i, j] * 2.0
+            T.copy(s, B)
+            for i, j in T.Parallel(COLS, ROWS):
+                C[i, j] = s[j, i] + 1.0
+
+    a = data.integers(-9, 10, TILE).astype(np.float32)
+    b, c = poison(*TILE), poison(COLS, ROWS)
+    run(main, a, b, c)
+    assert (b == a * 2).all()
+    assert (c == a.T * 2 + 1).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_loop_layout(family, rng, data):
+    layout = fragment(family, rng)
+
+    @T.prim_func
+    def main(A: T.Tensor(TILE, "float32"), B: T.Tensor(TILE, "float32")):
+        with T.Kernel(1, threads=THREADS):
+            a = T.alloc_fragment(TILE, "float32")
+            T.copy(A, a)
+            for i, j in T.Parallel(ROWS, COLS, loop_layout=layout):
+                B[i, j] = a[i, j] + A[i, j]
+
+    a, b = data.integers(-9, 10, TILE).astype(np.float32), poison(*TILE)
+    run(main, a, b)
+    assert (b == a * 2).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 5, 7, 8, 12, 16, 33, 40])
+def test_few_threads(threads, data):
+    m, n = 12, 20
+
+    @T.prim_func
+    def main(A: T.Tensor((m, n), "float32"), B: T.Tensor((m, n), "float32"), C: T.Tensor((m,), "float32")):
+        with T.Kernel(1, threads=threads):
+            a = T.alloc_fragment((m, n), "float32")
+            c = T.alloc_fragment((m,), "float32")
+            T.copy(A, a)
+            T.reduce_sum(a, c, dim=1)
+            for i, j in T.Parallel(m, n):
+                B[i, j] = a[i, j] - c[i]
+            T.copy(c, C)
+
+    a, b, c = data.integers(-9, 10, (m, n)).astype(np.float32), poison(m, n), poison(m)
+    run(main, a, b, c)
+    assert (c == a.sum(1)).all()
+    assert (b == a - a.sum(1)[:, None]).all()
+
+
+def test_nothing_to_do(data):
+    """Nests and copies without points do nothing."""
+
+    @T.prim_func
+    def main(A: T.Tensor((8,), "float32"), B: T.Tensor((8,), "float32")):
+        with T.Kernel(1, threads=32):
+            for i in T.Parallel(0):
+                B[i] = 7.0
+            T.copy(A[4:4], B[2:2])
+            T.copy(A[4:8], B[4:8])
+
+    a, b = data.standard_normal(8, np.float32), np.zeros(8, np.float32)
+    run(main, a, b)
+    assert (b == np.where(np.arange(8) < 4, 0, a)).all()
+
+
+def test_explain_names_the_general_forms(rng, data):
+    def text(layout):
+        @T.prim_func
+        def main(A: T.Tensor(TILE, "float32"), B: T.Tensor(TILE, "float32")):
+            with T.Kernel(1, threads=THREADS):
+                a = T.alloc_fragment(TILE, "float32")
+                T.annotate_layout({a: layout})
+                T.copy(A, a)
+                T.copy(a, B)
+
+        return tilescale.compile(main, target=SIM).explain()
+
+    assert "the annotated layout has no digits of threads and registers: the solver's is used" in text(
+        fragment("scattered", rng)
+    )
+    rotated = T.Fragment(TILE, forward_fn=lambda i, j: ((i + 7) % ROWS, j))
+    assert "no division of the thread index gives its points: each thread looks for them" in text(rotated)
+
+
+INJECTIVE = "the forward map must be injective. Details: "
+ERRORS = [
+    (
+        T.Fragment(TILE, forward_fn=lambda i, j: (i // 2, j)),
+        INJECTIVE + "[0, 0] and [1, 0] both map to register 0 of thread 0",
+    ),
+    (
+        T.Fragment(TILE, forward_fn=lambda i, j: (i - 5, j)),
+        "element [0, 0] is in thread -5, there are threads 0 to 63",
+    ),
+    (
+        T.Fragment(TILE, forward_fn=lambda i, j: (i * 4, j)),
+        "element [16, 0] is in thread 64, there are threads 0 to 63",
+    ),
+    (
+        T.Fragment(TILE, forward_fn=lambda i, j: (i, 3 - j)),
+        "element [0, 4] is in register -1, which must be from 0 to 33554431",
+    ),
+]
+
+
+@pytest.mark.parametrize(("layout", "text"), ERRORS)
+def test_illegal_fragment(layout, text):
+    with pytest.raises(ValueError) as raised:
+
+        @T.prim_func
+        def main(A: T.Tensor(TILE, "float32")):
+            with T.Kernel(1, threads=THREADS):
+                a = T.alloc_fragment(TILE, "float32")
+                T.annotate_layout({a: layout})
+                T.copy(A, a)
+
+    assert str(raised.value).split("\n")[0] == f"Invalid layout for `a`: {text}"
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        (lambda i, j: (i - 3, j), "element [0, 0] is at address -48, which must be from 0 to 2147483647"),
+        (lambda i, j: (0 - i, j), "element [1, 0] is at address -16, which must be from 0 to 2147483647"),
+        (
+            lambda i, j: (i, j * 2**27),
+            "element [1, 1] is at address 2147483649, which must be from 0 to 2147483647",
+        ),
+    ],
+)
+def test_illegal_shared_layout(place, text):
+    with pytest.raises(ValueError) as raised:
+
+        @T.prim_func
+        def main(A: T.Tensor(TILE, "float32")):
+            with T.Kernel(1, threads=THREADS):
+                a = T.alloc_shared(TILE, "float32")
+                T.annotate_layout({a: T.Layout(TILE, place)})
+                T.copy(A, a)
+
+    assert str(raised.value).split("\n")[0] == f"Invalid layout for `a`: {text}"
+
+
+def test_too_many_points():
+    @T.prim_func
+    def main(A: T.Tensor((4,), "float32")):
+        with T.Kernel(1, threads=THREADS):
+            for i in T.Parallel(2**62):
+                if i < 4:
+                    A[i] = 1.0
+
+    with pytest.raises(ValueError) as raised:
+        tilescale.compile(main, target=SIM)
+    assert str(raised.value).split("\n")[0] == ("a nest of 4611686018427387904 points: at most 2147483647 are possible")

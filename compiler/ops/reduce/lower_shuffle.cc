@@ -48,7 +48,8 @@ Plan PlanOf(const Reduction& r, LowerContext* ctx) {
   Expected<Layout> result = ReduceResult(layout, r.dim);
   Expected<Layout> partial =
       result ? result->Broadcast(r.dim, 1) : Expected<Layout>(result.refusal());
-  if (!stages || !partial) {
+  // Padded butterflies may reach lanes that a small group does not have.
+  if (!stages || !partial || partial->Extent(kThread) > ctx->threads) {
     plan.whole = true;
     return plan;
   }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Flat addresses. Global: Σ stride·x in the tensor's element type. Shared and fragments: the layout
 // of the declaration, versions outermost. Views go through the row-major index of their storage.
+#include "compiler/arith/apply_table.h"
 #include "compiler/ir/diag.h"
 #include "compiler/passes/partition_and_vectorize/partition.h"
 #include "support/diagnostics.h"
+
+#include <algorithm>
 
 namespace tilescale::partition {
 
@@ -15,6 +18,12 @@ Expr Numel(const Buffer& b) {
   Expr n = MakeConst(1, Int(64));
   for (const Expr& e : b->shape) n = Mul(n, Cast(e, Int(64)));
   return n;
+}
+
+int64_t ExtentOf(const AnyLayout& layout, Axis axis) {
+  if (const Layout* modes = std::get_if<Layout>(&layout)) return modes->Extent(axis);
+  std::span<const int64_t> values = std::get<Table>(layout).Values(axis);
+  return values.empty() ? 1 : *std::max_element(values.begin(), values.end()) + 1;
 }
 
 Buffer FlatBuffer(const Buffer& like, Expr count, Storage storage) {
@@ -42,9 +51,9 @@ Stmt Memories::DeclareAlloc(const AllocObj* alloc) {
     m.flat = b;
   } else {
     if (alloc->layout.size() != 0) {
-      m.layout = Layout::Literal(Str(alloc->layout));
+      m.layout = *ParseAny(Str(alloc->layout));
       m.has_layout = true;
-      m.physical = m.layout.Extent(space == Space::kFrag ? kSlot : kAddr);
+      m.physical = ExtentOf(m.layout, space == Space::kFrag ? kSlot : kAddr);
     } else if (space != Space::kGlobal) {
       TS_CHECK(space != Space::kFrag) << "fragment " << b->name << " has no layout";
       m.physical = NumElements(b);
@@ -188,7 +197,10 @@ Expr Memories::LayoutIndex(Memory* m, const Buffer& b, const ffi::Array<Expr>& i
       flat = FloorDiv(flat, shape[d]);
     }
   }
-  Expr place = arith::ApplyLayout(m->layout, axis, point);
+  const Layout* modes = std::get_if<Layout>(&m->layout);
+  Expr place = modes != nullptr ? arith::ApplyLayout(*modes, axis, point)
+                                : arith::ApplyTable(std::get<Table>(m->layout), axis, point);
+  TS_CHECK(place.defined()) << "the layout of " << m->root->name << " is too large a table";
   if (low.defined()) return Add(Mul(place, roots / mine), low);
   return mine > roots ? FloorDiv(place, mine / roots) : place;
 }

@@ -11,7 +11,7 @@
 #include "compiler/arith/analyzer.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
-#include "compiler/layout/layout.h"
+#include "compiler/layout/table.h"
 #include "compiler/passes/passes.h"
 
 #include <optional>
@@ -25,7 +25,7 @@ namespace tilescale::partition {
 struct Memory {
   ir::Buffer root;  // the buffer of the declaration
   ir::Buffer flat;
-  Layout layout;  // of shared memory and fragments
+  AnyLayout layout;  // of shared memory and fragments
   bool has_layout = false;
   int64_t physical = 0;  // elements of one version
 };
@@ -94,6 +94,8 @@ struct SlotDigit {
   int64_t stride;  // of the slot; 0: a loop that moves no slot
 };
 struct NestPlan {
+  // Thread digits that division of the thread index cannot tell from others: loops around all else.
+  std::vector<SlotDigit> tried;
   std::vector<ir::Stmt> binds;    // thread digits
   std::vector<SlotDigit> digits;  // innermost (smallest slot stride) first
   std::vector<ir::Expr> coords;   // of the nest's variables

@@ -295,6 +295,13 @@ class Partitioner {
     } else {
       out.insert(out.end(), loops.begin(), loops.end());
     }
+    for (const SlotDigit& d : plan.tried) {
+      out = {MakeFor(d.var, MakeConst(d.extent), MakeSeq(out), s->span, ForKind::kUnroll)};
+    }
+    if (!plan.tried.empty()) {
+      ctx_->Record("partition-and-vectorize", s->span, "nest " + std::string(s->label),
+                   "no division of the thread index gives its points: each thread looks for them");
+    }
     return out;
   }
 

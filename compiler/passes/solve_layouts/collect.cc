@@ -4,6 +4,7 @@
 #include "compiler/arith/facts.h"
 #include "compiler/ir/diag.h"
 #include "compiler/ir/text.h"
+#include "compiler/layout/table.h"
 #include "support/diagnostics.h"
 
 #include <algorithm>
@@ -185,20 +186,26 @@ class Collector : public LayoutConstraints {
   void VisitAlloc(const AllocObj* alloc) {
     if (!alloc->buffer.defined()) return;
     const Buffer& b = alloc->buffer;
+    if (b->space() == Space::kFrag || b->space() == Space::kShared) {
+      CheckSize(ConstShape(b), "`" + std::string(b->name) + "`", "elements", alloc->span);
+    }
     if (b->space() == Space::kFrag) {
       int index = NewFragment(b);
-      if (alloc->layout.size() > 0) {
-        Layout fixed = Layout::Literal(Str(alloc->layout));
+      if (alloc->layout.size() == 0) return;
+      AnyLayout given = *ParseAny(Str(alloc->layout));
+      if (const Layout* fixed = std::get_if<Layout>(&given)) {
         problem_.program.ops.push_back(
-            solver::Anchor{index, fixed, "T.annotate_layout", solver::AnchorUse::kAnnotated, 1});
+            solver::Anchor{index, *fixed, "T.annotate_layout", solver::AnchorUse::kAnnotated, 1});
         problem_.sources.push_back({ffi::GetRef<Stmt>(alloc), {b}});
+      } else {
+        problem_.no_digits.emplace_back(alloc->span, "fragment " + std::string(b->name));
       }
     } else if (b->space() == Space::kShared) {
       solver::SharedBuffer shared;
       shared.name = std::string(b->name);
       std::vector<int64_t> shape = ConstShape(b);
       if (alloc->layout.size() > 0) {
-        shared.options.push_back({"annotated", Layout::Literal(Str(alloc->layout))});
+        shared.options.push_back({"annotated", *ParseAny(Str(alloc->layout))});
       } else {
         int64_t families = alloc->families != 0 ? alloc->families : int64_t(kLinear);
         shared.options = solver::FamilyOptions(shape, b->dtype.bits, SolverFamilies(families));
@@ -257,6 +264,24 @@ class Collector : public LayoutConstraints {
     });
   }
 
+  // Indices of a tile are 32 bits.
+  static void CheckSize(const std::vector<int64_t>& shape, const std::string& what,
+                        const char* unit, const Span& span) {
+    constexpr int64_t kMost = INT32_MAX;
+    int64_t size = 1;
+    std::string text;
+    for (int64_t n : shape) {
+      // What 32 bits do not hold has wrapped.
+      bool wrapped = n < 0;
+      text += (text.empty() ? "" : " x ") + (wrapped ? "2147483648 or more" : std::to_string(n));
+      size = wrapped || n > kMost / std::max<int64_t>(size, 1) ? kMost + 1 : size * n;
+    }
+    if (size > kMost) {
+      RaiseAt(span, "ValueError", what, " of ", text, " ", unit, ": at most ", kMost,
+              " are possible");
+    }
+  }
+
   void AddNest(const ParallelObj* nest, const Stmt& source) {
     solver::Nest out;
     out.name = source->label.size() ? std::string(source->label) : "parallel";
@@ -265,11 +290,21 @@ class Collector : public LayoutConstraints {
       if (!n) return;  // symbolic: partitioned in order, without a layout
       out.shape.push_back(*n);
     }
+    if (std::find(out.shape.begin(), out.shape.end(), 0) != out.shape.end()) {
+      problem_.empty.insert(source.get());
+      return;
+    }
+    CheckSize(out.shape, "a nest", "points", source->span);
     out.threads = threads_;
     out.weight = weight_;
     if (nest->layout_fixed) {
-      out.anchor = Layout::Literal(Str(nest->layout));
-      out.anchor_why = "loop_layout";
+      AnyLayout given = *ParseAny(Str(nest->layout));
+      if (const Layout* fixed = std::get_if<Layout>(&given)) {
+        out.anchor = *fixed;
+        out.anchor_why = "loop_layout";
+      } else {
+        problem_.no_digits.emplace_back(nest->span, "nest " + out.name);
+      }
     }
     size_t mark = analyzer_.Mark();
     arith::BindParallel(&analyzer_, nest);

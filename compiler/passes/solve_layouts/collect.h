@@ -8,7 +8,10 @@
 #include "compiler/passes/passes.h"
 
 #include <map>
+#include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace tilescale::layouts {
@@ -26,6 +29,10 @@ struct Problem {
   std::vector<ir::Buffer> fragments;                          // by solver fragment
   std::unordered_map<const ir::StorageObj*, int> shared_of;   // index into program.buffers
   std::unordered_map<const ir::StmtObj*, int> nest_of;        // statement → its nest's solver op
+  std::unordered_set<const ir::StmtObj*> empty;               // nests without points
+  // Thread maps of the user's that are no digits: where elements lie changes no result, so the
+  // solver gives these a layout as if nothing were annotated, and explain() says so.
+  std::vector<std::pair<ir::Span, std::string>> no_digits;
 };
 
 Problem Collect(const ir::Func& f, const ir::Kernel& k, const Target& target);

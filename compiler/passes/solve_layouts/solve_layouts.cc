@@ -53,6 +53,7 @@ class Writer : public Mutator {
   }
 
   Stmt MutateParallel(const Parallel& s) override {
+    if (problem_.empty.count(s.get())) return MakeSeq({});
     auto it = problem_.nest_of.find(s.get());
     if (it == problem_.nest_of.end()) return s;
     auto out = CopyNode(s.get());
@@ -61,6 +62,7 @@ class Writer : public Mutator {
   }
 
   Stmt MutateTileOp(const TileOp& s) override {
+    if (problem_.empty.count(s.get())) return MakeSeq({});
     Stmt result = s;
     auto it = problem_.nest_of.find(s.get());
     if (it != problem_.nest_of.end()) {
@@ -171,6 +173,11 @@ class Writer : public Mutator {
 };
 
 void Explain(const Problem& problem, const solver::Solution& solution, PassContext* ctx) {
+  for (const auto& [span, subject] : problem.no_digits) {
+    ctx->Record(
+        "solve-layouts", span, subject,
+        "the annotated layout has no digits of threads and registers: the solver's is used");
+  }
   for (size_t i = 0; i < problem.fragments.size(); ++i) {
     ctx->Record("solve-layouts", Span(), "fragment " + std::string(problem.fragments[i]->name),
                 solution.fragments[i].layout.Text() + "  (" + solution.fragments[i].why + ")");
