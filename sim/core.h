@@ -240,6 +240,11 @@ struct Core {
   void (*race_observer)(const u8* address) = nullptr;
 
   u64 progress = 0, switches = 0, accesses = 0, launches = 0, ctas = 0;
+  u64 waits = 0, spins = 0;  // switches of threads that wait; turns of loops that wait
+  // Set by the watchdog: it is time to look after the host; `progress` when loops that wait had
+  // gone on for too long.
+  volatile bool attend = false;
+  volatile u64 stale = ~u64{0};
   std::vector<OlderValue> older_values;
 
   u64 Random() {
@@ -271,6 +276,9 @@ void Poll(Fiber& f);
 // A scheduling point: the fiber stays ready.
 void Yield();
 void SwitchOut();
+// For the watchdog, in the middle of a fiber: the scheduler looks after the host, then the fiber
+// goes on. No other fiber runs in between, so schedules do not depend on time.
+void LetHostAttend();
 // Runs what is in core.running and what `more` adds (it returns false when the caller has what it
 // wants); returns with core.failed set or with nothing of use left to do.
 class WorkSource {
@@ -280,6 +288,8 @@ class WorkSource {
   virtual void Done(Launch& launch) = 0;
   virtual bool WaitForHost() = 0;           // nothing can go on: true if the host brought something
   virtual std::string Waiting() const = 0;  // ranks whose host has not launched, for reports
+  // Lets the host handle its signals; true if that ends the run (Ctrl-C in Python).
+  virtual bool Interrupted() = 0;
 };
 void Run(WorkSource& source);
 
@@ -350,6 +360,8 @@ void MbarrierLanded(Cta& c, Mbarrier& m, u32 bytes);
 
 // ---- deadlock.cc
 [[noreturn]] void ReportDeadlock(const WorkSource& source);
+// The running fiber is in a loop that waits, and has been for too long.
+[[noreturn]] void ReportEndlessLoop();
 void StartWatchdog();
 void StopWatchdog();
 

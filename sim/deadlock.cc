@@ -110,38 +110,76 @@ void ReportDeadlock(const WorkSource& source) {
 
 namespace {
 
-// A loop that never enters the simulator (a plain polling load, hoisted by the compiler) is found
-// by a timer of the running thread's own processor time.
+// A timer of the running thread's own processor time looks for loops without end: those that never
+// enter the simulator (a plain polling load, hoisted by the compiler), and those that wait for what
+// nobody does. It also makes the machine look after its host.
+constexpr u32 kTickMs = 10;
+constexpr u32 kHostTicks = 10;  // between two looks at the host
+constexpr u32 kPatience = 5;    // a loop with events may be only long: so many hang limits
+
+struct Watch {
+  u64 events = 0, progress = 0, spins = 0;
+  u32 silent_ticks = 0, idle_ticks = 0, host_ticks = 0;
+};
+Watch watch;
 timer_t timer;
 bool timer_made = false;
-u64 last_events = 0;
-u32 silent_ticks = 0;
-constexpr u32 kTickMs = 100;
+
+bool InKernel(u64 pc) {
+  return current->cta->launch->module->Contains(reinterpret_cast<void*>(pc));
+}
+
+void CountTick() {
+  const u64 events = core.waits + core.accesses + core.progress;
+  if (events != watch.events) {
+    watch.silent_ticks = 0;
+  } else if (current) {
+    watch.silent_ticks++;
+  }
+  if (core.progress != watch.progress) {
+    watch.idle_ticks = 0;
+  } else if (core.spins != watch.spins) {
+    watch.idle_ticks++;
+  }
+  watch.events = events;
+  watch.progress = core.progress;
+  watch.spins = core.spins;
+  if (watch.idle_ticks * kTickMs >= kPatience * core.config.hang_ms) core.stale = core.progress;
+  if (++watch.host_ticks < kHostTicks) return;
+  watch.host_ticks = 0;
+  core.attend = true;
+}
 
 void Tick(int, siginfo_t*, void* context) {
-  u64 events = core.switches + core.accesses + core.progress;
-  if (events != last_events || !current || core.reporting || core.failed) {
-    last_events = events;
-    silent_ticks = 0;
-    return;
-  }
-  if (++silent_ticks * kTickMs < core.config.hang_ms) return;
+  if (core.reporting || core.failed) return;
+  CountTick();
+  if (!current) return;
 #if defined(__x86_64__)
   u64 pc = u64(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
 #else
   u64 pc = static_cast<ucontext_t*>(context)->uc_mcontext.pc;
 #endif
-  const Module* module = current->cta->launch->module;
-  if (!module->Contains(reinterpret_cast<void*>(pc))) return;  // in the library: it will return
-  silent_ticks = 0;
-  current->site = u32(pc + 1 - code_bias);
-  Fail(DeadlockReport(
-      "deadlock: a thread runs without end and without any visible event (a plain load "
-      "does not see other threads' writes; a waiting loop needs T.ld or ts::spin())\n    " +
-      NameOf(*current) + " at " + LineOf(current->site).text()));
+  if (!InKernel(pc)) return;  // in the library: it will return
+  if (watch.silent_ticks * kTickMs >= core.config.hang_ms) {
+    watch.silent_ticks = 0;
+    current->site = u32(pc + 1 - code_bias);
+    Fail(DeadlockReport(
+        "deadlock: a thread runs without end and without any visible event (a plain load "
+        "does not see other threads' writes; a waiting loop needs T.ld or ts::spin())\n    " +
+        NameOf(*current) + " at " + LineOf(current->site).text()));
+  }
+  if (core.attend) LetHostAttend();
 }
 
 }  // namespace
+
+void ReportEndlessLoop() {
+  Fail(DeadlockReport("deadlock: a loop runs without end: for " +
+                      Str(u64{kPatience} * core.config.hang_ms) +
+                      " ms no thread has passed a barrier, ended, or changed what another could "
+                      "wait for (if it is only long: raise TILESCALE_SIM_HANG_MS)\n    " +
+                      NameOf(*current) + " at " + LineOf(current->site).text()));
+}
 
 void StartWatchdog() {
   struct sigaction action {};
@@ -155,7 +193,9 @@ void StartWatchdog() {
   event._sigev_un._tid = pid_t(syscall(SYS_gettid));
   timer_made = timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) == 0;
   if (!timer_made) return;
-  silent_ticks = 0;
+  watch = Watch{};
+  core.attend = false;
+  core.stale = ~u64{0};
   itimerspec spec{};
   spec.it_value.tv_nsec = spec.it_interval.tv_nsec = long{kTickMs} * 1000000;
   timer_settime(timer, 0, &spec, nullptr);

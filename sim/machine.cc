@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "sim/machine_impl.h"
+#include "sim/world.h"
 #include "support/diagnostics.h"
 #include "support/knobs.h"
 
@@ -167,7 +168,7 @@ void* LocalMachine::Import(u32 rank, u64 stream, void* host, u64 bytes, const Al
   }
   // Another launch in flight has a part of it: let that end first.
   Report r = Synchronize();
-  if (!r.ok()) throw Diag({}, "RuntimeError") << r.text;
+  RaiseIfFound(r);
   return Import(rank, stream, host, bytes, info);
 }
 

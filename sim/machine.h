@@ -68,6 +68,7 @@ struct Report {
   int owner_rank = -1;
   std::string reason;
   std::vector<AccessInfo> accesses;
+  bool interrupted = false;  // by a signal, whose Python error is already set in this thread
   bool ok() const { return kind.empty(); }
 };
 

@@ -22,6 +22,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <tvm/ffi/extra/c_env_api.h>
 
 namespace tilescale::sim {
 
@@ -30,6 +31,18 @@ constexpr auto kGangGrace = std::chrono::milliseconds(200);
 
 inline const std::string& Arch(const LaunchInfo& l) {
   return l.arch.empty() ? core.config.arch : l.arch;
+}
+
+// How often a host thread that waits handles its signals.
+constexpr auto kHostTurn = std::chrono::milliseconds(100);
+
+// Lets Python handle signals, which it does in its main thread only; true if that raised. Without
+// our lock: another thread may hold Python's and wait for ours.
+inline bool HostInterrupts(std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  const bool raised = TVMFFIEnvCheckSignals() != 0;
+  lock.lock();
+  return raised;
 }
 
 struct LocalMachine::Impl : WorkSource {
@@ -51,6 +64,7 @@ struct LocalMachine::Impl : WorkSource {
   u64 next_event = 1, version = 0, failures = 0;
   u32 next_launch = 1;
   bool running = false;
+  bool interrupted = false;  // the run that goes on
   bool dirty = true;  // a stream's front may be able to go on
   const Wanted* wanted = nullptr;
   Lock* run_lock = nullptr;
@@ -190,11 +204,19 @@ struct LocalMachine::Impl : WorkSource {
       return false;
     };
     auto deadline = Clock::now() + std::chrono::milliseconds(core.config.host_grace_ms);
-    while (version == before && !core.failed && someone_runs()) {
-      if (changed.wait_until(*run_lock, deadline) == std::cv_status::timeout) break;
+    while (version == before && !core.failed && someone_runs() && Clock::now() < deadline) {
+      changed.wait_for(*run_lock, kHostTurn);
+      if (!Interrupted()) continue;
+      core.attend = true;
+      return true;
     }
     dirty = true;
     return version != before || core.failed;
+  }
+
+  bool Interrupted() override {
+    if (!interrupted) interrupted = HostInterrupts(*run_lock);
+    return interrupted;
   }
 
   std::string Waiting() const override {
@@ -273,11 +295,12 @@ struct LocalMachine::Impl : WorkSource {
   // next wait.
   void Broadcast(const Report& report) {
     last_failure = report;
+    last_failure.interrupted = false;  // other threads have no Python error of their own
     failures++;
     for (const auto& [rank, thread] : hosts) {
       if (thread == std::this_thread::get_id() || waiting_hosts.count(thread)) continue;
       for (const auto& [key, s] : streams) {
-        if (key.first == rank && (s.used || !s.idle())) owed[rank] = report;
+        if (key.first == rank && (s.used || !s.idle())) owed[rank] = last_failure;
       }
     }
     DropAll();
@@ -296,10 +319,13 @@ struct LocalMachine::Impl : WorkSource {
         break;
       }
       if (running) {
-        changed.wait(lock);
-        continue;
+        changed.wait_for(lock, kHostTurn);
+        if (!HostInterrupts(lock)) continue;
+        report = InterruptReport();
+        break;
       }
       running = true;
+      interrupted = false;
       wanted = &done;
       run_lock = &lock;
       dirty = true;

@@ -354,6 +354,12 @@ Report DeadlockReport(const std::string& text) {
   return r;
 }
 
+Report InterruptReport() {
+  Report r = MachineReport("the run was interrupted");
+  r.interrupted = true;
+  return r;
+}
+
 Report MachineReport(const std::string& text) {
   Report r;
   r.kind = "SimulationError";

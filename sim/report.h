@@ -27,6 +27,7 @@ Report AlignmentReport(const u8* p, u64 bytes, u64 alignment, Fiber& f);
 Report DeadlockReport(const std::string& text);
 // The machine itself cannot go on.
 Report MachineReport(const std::string& text);
+Report InterruptReport();  // by a signal of the host
 // Deferred: the missing write may come later and unordered, and then the race is the fault.
 void NoteUnwritten(Fiber& f, const u8* p);
 

@@ -22,18 +22,34 @@ u64 code_bias;
 namespace {
 
 void* scheduler_stack;
+WorkSource* work;
+bool preempted;  // the fiber that has just stopped did so for the host, and goes on
+
+// Ctrl-C ends the run.
+void Attend() {
+  core.attend = false;
+  if (!work->Interrupted()) return;
+  core.report = InterruptReport();
+  core.failed = true;
+  throw Stop{};
+}
 
 void SwitchIn(Fiber& f) {
-  current = &f;
-  stack_low = f.stack;
-  code_bias = f.cta->launch->code_bias;
+  do {
+    current = &f;
+    stack_low = f.stack;
+    code_bias = f.cta->launch->code_bias;
+    preempted = false;
+    ts_sim_switch(&scheduler_stack, f.stack_pointer);
+    current = nullptr;
+    stack_low = nullptr;
+    if (preempted) Attend();
+  } while (preempted);
   core.switches++;
-  ts_sim_switch(&scheduler_stack, f.stack_pointer);
-  current = nullptr;
-  stack_low = nullptr;
 }
 
 void Park(Fiber& f, FiberState state) {
+  core.waits++;
   f.state = state;
   Cta& c = *f.cta;
   Warp& w = c.warps[f.warp()];
@@ -249,6 +265,7 @@ class LastResorts {
 void RunLoop(WorkSource& source) {
   LastResorts resorts;
   for (;;) {
+    if (core.attend) Attend();
     bool wanted = source.Refill();
     if (core.failed) return;
     Fill(false);
@@ -274,6 +291,11 @@ void SwitchOut() {
   Fiber* f = current;
   if (!f->same_stores.empty() && !core.failed) SettleSameStores(*f);
   ts_sim_switch(&f->stack_pointer, scheduler_stack);
+}
+
+void LetHostAttend() {
+  preempted = true;
+  ts_sim_switch(&current->stack_pointer, scheduler_stack);
 }
 
 void MarkReady(Fiber& f) {
@@ -310,6 +332,7 @@ void Yield() {
 }
 
 void Run(WorkSource& source) {
+  work = &source;
   StartWatchdog();
   try {
     RunLoop(source);

@@ -5,6 +5,7 @@
 
 #include <mutex>
 #include <optional>
+#include <tvm/ffi/error.h>
 
 namespace tilescale::sim {
 namespace {
@@ -63,6 +64,7 @@ void ClearSeedOverride() {
 
 void RaiseIfFound(const Report& report) {
   if (report.ok()) return;
+  if (report.interrupted) throw tvm::ffi::EnvErrorAlreadySet();
   {
     const std::lock_guard lock(report_mutex);
     Last() = report;

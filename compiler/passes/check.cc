@@ -127,7 +127,6 @@ class ControlChecker {
     return Print(static_cast<const ForObj*>(s)->extent);
   }
 
-  const Kernel& kernel_;
   Uniformity uniformity_;
 };
 

@@ -67,6 +67,8 @@ void ts_sim_poison(void* p, ts_usize bytes) {
 
 void ts_sim_spin() {
   TS_SIM_ENTER();
+  if (sim::core.stale == sim::core.progress) sim::ReportEndlessLoop();
+  sim::core.spins++;
   if (sim::core.Random() & 1) sim::Yield();
 }
 

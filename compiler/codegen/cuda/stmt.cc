@@ -228,7 +228,9 @@ void Printer::Stmt(const ir::Stmt& s) {
       Put("for (;;) {");
       Body(w->head);
       ++indent_;
+      Line(s->span);
       Put("if (!(" + Expr(w->cond) + ")) break;");
+      Line(s->span);
       Put("ts::spin();");
       --indent_;
       Body(w->body);
