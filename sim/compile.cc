@@ -153,19 +153,11 @@ std::vector<std::string> IncludeFolders() {
 }
 
 std::vector<std::string> Flags(const Compiler& c) {
-  std::vector<std::string> f{"-std=c++20",
-                             "-O1",
-                             "-g1",
-                             "-fPIC",
-                             "-w",
-                             "-fsanitize=thread",
-                             "-fno-strict-aliasing",
-                             "-fwrapv",
-                             "-fno-builtin",
-                             "-fno-exceptions",
-                             "-fno-rtti",
-                             "-ffp-contract=off",
-                             "-fno-stack-protector"};
+  std::vector<std::string> f{"-std=c++20", "-O1", "-g1", "-fPIC", "-w", "-fsanitize=thread",
+                             // With -fwrapv the second one checks divisions only.
+                             "-fsanitize=integer-divide-by-zero,signed-integer-overflow,bounds",
+                             "-fno-strict-aliasing", "-fwrapv", "-fno-builtin", "-fno-exceptions",
+                             "-fno-rtti", "-ffp-contract=off", "-fno-stack-protector"};
   if (c.clang) {
     for (const char* x :
          {"-mllvm", "-tsan-instrument-func-entry-exit=0", "-fno-vectorize", "-fno-slp-vectorize"}) {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <link.h>
+#include <set>
 #include <sys/mman.h>
 #include <tilescale/ptx/config.cuh>
 #include <unistd.h>
@@ -110,6 +111,24 @@ void Module::MakePlans(const std::string& kernel) {
 const SharedPlan& Module::Plan(const std::string& kernel) {
   if (!plans_.count(kernel)) MakePlans(kernel);
   return plans_[kernel];
+}
+
+LocalArray Module::LocalOf(const std::string& kernel, u64 count) const {
+  LocalArray found;
+  found.count = count;
+  std::set<std::string> names;
+  using Table = void (*)(ts_local_decl**, ts_local_decl**);
+  auto table = reinterpret_cast<Table>(dlsym(handle_, (kernel + "__local").c_str()));
+  ts_local_decl *first = nullptr, *last = nullptr;
+  if (table) table(&first, &last);
+  for (const auto* d = first; d != last; ++d) {
+    if (kernel != d->kernel || d->count != count) continue;
+    names.insert(d->name);
+    found.type = d->type;
+  }
+  for (const auto& name : names) found.name += (found.name.empty() ? "" : " or ") + name;
+  if (names.empty()) found.name = "a local array";
+  return found;
 }
 
 void SharedPlan::Place(Cta* c) const {

@@ -34,6 +34,12 @@ struct SharedPlan {
   void Place(Cta* c) const;
 };
 
+// A per-thread array, as reports name it.
+struct LocalArray {
+  std::string name, type;
+  u64 count = 0;
+};
+
 class Module : public KernelModule {
  public:
   // Throws Diag with the loader's message.
@@ -47,6 +53,8 @@ class Module : public KernelModule {
   Entry Find(const std::string& kernel) const;
   void Require(const std::string& kernel) const override { Find(kernel); }
   const SharedPlan& Plan(const std::string& kernel);
+  // The per-thread array of a kernel with so many elements; of several, their names.
+  LocalArray LocalOf(const std::string& kernel, u64 count) const;
 
   const std::string& path() const { return path_; }
   u8* base() const { return base_; }

@@ -314,6 +314,25 @@ Report BoundsReport(const u8* p, u64 bytes, u8 flags, Fiber& f) {
   return r;
 }
 
+Report LocalBoundsReport(const LocalArray& array, long index, Fiber& f) {
+  Report r;
+  r.kind = "OutOfBounds";
+  r.buffer = array.name;
+  r.space = "local";
+  r.index = index;
+  r.text = "access out of bounds at " + array.name + "[" + std::to_string(index) + "] (" +
+           Str(array.count) + " elements of " + array.type + ", local memory of a thread)\n    " +
+           ByText(f);
+  r.accesses = {InfoOf(f, false)};
+  return r;
+}
+
+Report FaultReport(const std::string& text, Fiber& f) {
+  Report r = MachineReport(text + "\n    " + ByText(f));
+  r.accesses = {InfoOf(f, false)};
+  return r;
+}
+
 Report RankReport(long rank, Fiber& f) {
   Report r;
   r.kind = "OutOfBounds";

@@ -4,6 +4,7 @@
 
 #include "sim/core.h"
 #include "sim/machine.h"
+#include "sim/module.h"
 #include "sim/shadow.h"
 
 #include <string>
@@ -20,6 +21,10 @@ Report RaceReport(const Access& old, u32 lane, const Access& now, Fiber& f, cons
 // A race that is found without a pair of cells: an engine used past its time.
 Report EngineReport(Fiber& f, const std::string& text, const u8* p);
 Report BoundsReport(const u8* p, u64 bytes, u8 flags, Fiber& f);
+// An index of a per-thread array.
+Report LocalBoundsReport(const LocalArray& array, long index, Fiber& f);
+// An operation without a result.
+Report FaultReport(const std::string& text, Fiber& f);
 Report RankReport(long rank, Fiber& f);
 // A load or store of another rank's memory where the transport has none.
 Report PeerReport(const u8* p, bool write, Fiber& f);

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tilescale
 import tilescale.language as T
-from tilescale.sim import Deadlock
+from tilescale.sim import Deadlock, OutOfBounds, SimulationError
 
 SIM = {"kind": "sim", "arch": "sm_90a"}
 HERE = os.path.basename(__file__)  # reports may have it below the working folder
@@ -120,3 +120,92 @@ def test_ctrl_c_ends_a_simulation(program, monkeypatch):
     out = np.zeros(64, np.int32)
     tilescale.compile(three, target=SIM)(out)
     assert (out == 3).all()
+
+
+def divide(dtype: str, left: int, right: int, remainder: bool):
+    @T.prim_func
+    def main(O: T.Tensor((64,), "int64"), a: dtype, b: dtype):
+        with T.Kernel(1, threads=64):
+            O[T.get_thread_binding()] = T.Select(remainder, a % b, a // b)
+
+    out = np.zeros(64, np.int64)
+    tilescale.compile(main, target=SIM)(out, left, right)
+    return out[0]
+
+
+@pytest.mark.parametrize("remainder", [False, True])
+@pytest.mark.parametrize(
+    "dtype, left, right, text",
+    [
+        ("int32", 5, 0, "integer division of 5 by zero"),
+        ("int64", -7, 0, "integer division of -7 by zero"),
+        ("uint32", 2**32 - 1, 0, "integer division of 4294967295 by zero"),
+        ("uint8", 200, 0, "integer division of 200 by zero"),
+        ("int32", -(2**31), -1, "integer division of -2147483648 by -1: the quotient does not fit int32"),
+        ("int64", -(2**63), -1, "integer division of -9223372036854775808 by -1: the quotient does not fit int64"),
+    ],
+)
+def test_division_without_a_result(dtype, left, right, text, remainder):
+    with pytest.raises(SimulationError) as error:
+        divide(dtype, left, right, remainder)
+    first, place, last = str(error.value).split("\n")
+    assert first == text
+    assert place.startswith("    by rank 0 CTA 0 warp ")
+    assert place.endswith(line_of(divide, "a // b"))
+    assert last == f"  kernel main on sim sm_90a, 1 rank; {SEED}"
+
+
+def test_divisions_next_to_those():
+    for left, right in ((2**31 - 1, -1), (-(2**31), 1), (-(2**31) + 1, -1), (-(2**31), -2), (0, -5)):
+        assert divide("int32", left, right, False) == left // right
+        assert divide("int32", left, right, True) == left % right
+
+
+def test_indices_of_local_arrays_are_checked():
+    @T.prim_func
+    def main(O: T.Tensor((64,), "int32"), n: T.int32, m: T.int32):
+        with T.Kernel(1, threads=64):
+            s = T.alloc_local((4,), "int32")
+            h = T.alloc_local((2, 3), "float16")
+            for i in T.serial(4):
+                s[i] = i
+            for i in T.serial(6):
+                h[i // 3, i % 3] = i
+            s[n] = 77
+            O[T.get_thread_binding()] = s[0] + T.cast(h[m, 2], "int32")
+
+    kernel = tilescale.compile(main, target=SIM)
+    out = np.zeros(64, np.int32)
+    for n in range(4):
+        for m in range(2):
+            kernel(out, n, m)
+            assert (out == (77 if n == 0 else 0) + m * 3 + 2).all()
+    with open(__file__, encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    write = 1 + next(i for i, line in enumerate(lines) if "s[n] = 77" in line)
+    cases = [
+        *((n, 0, f"s[{n}] (4 elements of int", write) for n in (4, 5, -1, -5000, 1000000, 2**31 - 1, -(2**31))),
+        *((0, m, f"h[{3 * m + 2}] (6 elements of ts::f16", write + 1) for m in (2, -1, 100000)),
+    ]
+    for n, m, text, line in cases:
+        with pytest.raises(OutOfBounds) as error:
+            kernel(out, n, m)
+        first, place, _ = str(error.value).split("\n")
+        assert first == f"access out of bounds at {text}, local memory of a thread)"
+        assert place.startswith("    by rank 0 CTA 0 warp ")
+        assert place.endswith(f"{HERE}:{line}")
+
+
+def test_several_local_arrays_of_one_size():
+    @T.prim_func
+    def main(O: T.Tensor((64,), "int32"), n: T.int32):
+        with T.Kernel(1, threads=64):
+            s = T.alloc_local((4,), "int32")
+            t = T.alloc_local((4,), "int32")
+            for i in T.serial(4):
+                s[i] = i
+                t[i] = i
+            O[T.get_thread_binding()] = s[n] + t[3 - n]
+
+    with pytest.raises(OutOfBounds, match=r"^access out of bounds at s or t\[4\] \(4 elements of int,"):
+        tilescale.compile(main, target=SIM)(np.zeros(64, np.int32), 4)

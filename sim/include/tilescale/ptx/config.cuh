@@ -35,6 +35,13 @@ struct alignas(64) ts_smem_decl {
   ts_u64 offset;
   ts_u64 index;  // set by the machine: place in the kernel's list
 };
+// One declaration of TS_LOCAL, for reports.
+struct alignas(64) ts_local_decl {
+  const char* kernel;
+  const char* name;
+  const char* type;
+  ts_u64 count;
+};
 TS_SIM_API void* ts_sim_smem(const ts_smem_decl* decl) TS_CONST_FN;
 TS_SIM_API int ts_sim_id(int which) TS_CONST_FN;
 TS_SIM_API void ts_sim_spin();
@@ -55,16 +62,19 @@ struct ts_sim_moving {
     (void)args;                                                                                  \
     name list;                                                                                   \
   }                                                                                              \
-  TS_SIM_SMEM_TABLE(name)
+  TS_SIM_TABLE(name, smem)                                                                       \
+  TS_SIM_TABLE(name, local)
 
-// The module's table of TS_SMEM declarations: the linker names its ends. Weak, since a module may
-// declare none.
+// The module's tables of TS_SMEM and TS_LOCAL declarations: the linker names their ends. Weak,
+// since a module may declare none.
 extern ts_smem_decl __start_ts_smem[] __attribute__((visibility("hidden"), weak));
 extern ts_smem_decl __stop_ts_smem[] __attribute__((visibility("hidden"), weak));
-#define TS_SIM_SMEM_TABLE(name)                                             \
-  TS_SIM_API void name##__smem(ts_smem_decl** first, ts_smem_decl** last) { \
-    *first = __start_ts_smem;                                               \
-    *last = __stop_ts_smem;                                                 \
+extern ts_local_decl __start_ts_local[] __attribute__((visibility("hidden"), weak));
+extern ts_local_decl __stop_ts_local[] __attribute__((visibility("hidden"), weak));
+#define TS_SIM_TABLE(name, kind)                                                      \
+  TS_SIM_API void name##__##kind(ts_##kind##_decl** first, ts_##kind##_decl** last) { \
+    *first = __start_ts_##kind;                                                       \
+    *last = __stop_ts_##kind;                                                         \
   }
 #define TS_SMEM(type, name, elements, offset)                                                \
   static ts_smem_decl name##_decl __attribute__((section("ts_smem"), used)) = {              \
@@ -73,8 +83,10 @@ extern ts_smem_decl __stop_ts_smem[] __attribute__((visibility("hidden"), weak))
 
 // Registers start as NaN of a marked payload (all bits set), so that a missing initialisation
 // shows.
-#define TS_LOCAL(type, name, elements) \
-  alignas(16) type name[elements];     \
+#define TS_LOCAL(type, name, elements)                                                           \
+  static ts_local_decl name##_decl                                                               \
+      __attribute__((section("ts_local"), used)) = {__func__, #name, #type, (ts_u64)(elements)}; \
+  alignas(16) type name[elements];                                                               \
   ts_sim_poison(name, sizeof(name))
 #define TS_VAR(type, name) type name = ts::detail::poison<type>()
 
