@@ -11,6 +11,8 @@
 #include "sim/streams.h"
 #include "support/diagnostics.h"
 
+#include <tvm/ffi/extra/c_env_api.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -22,7 +24,6 @@
 #include <set>
 #include <string>
 #include <thread>
-#include <tvm/ffi/extra/c_env_api.h>
 
 namespace tilescale::sim {
 
@@ -65,7 +66,7 @@ struct LocalMachine::Impl : WorkSource {
   u32 next_launch = 1;
   bool running = false;
   bool interrupted = false;  // the run that goes on
-  bool dirty = true;  // a stream's front may be able to go on
+  bool dirty = true;         // a stream's front may be able to go on
   const Wanted* wanted = nullptr;
   Lock* run_lock = nullptr;
   Knowledge host;

@@ -3,9 +3,10 @@
 
 #include "support/diagnostics.h"
 
+#include <tvm/ffi/error.h>
+
 #include <mutex>
 #include <optional>
-#include <tvm/ffi/error.h>
 
 namespace tilescale::sim {
 namespace {
