@@ -57,3 +57,13 @@ def test_frameworks_can_be_imported_after():
 def test_unknown_names():
     with pytest.raises(subprocess.CalledProcessError):
         modules_after("import tilescale\ntilescale.nothing")
+
+
+def test_an_ascii_locale():
+    done = subprocess.run(
+        [sys.executable, "-c", "import tilescale.language as T; print(T.copy.__name__, bool(T.copy.__doc__))"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    )
+    assert (done.stdout, done.stderr) == ("copy True\n", "")

@@ -33,7 +33,7 @@ def _links() -> list[list[str]]:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
-    text = subprocess.run([tool, "topo", "-m"], capture_output=True, text=True, check=False).stdout
+    text = subprocess.run([tool, "topo", "-m"], capture_output=True, encoding="utf-8", check=False).stdout
     rows = [line.replace("\x1b[4m", "").replace("\x1b[0m", "").split() for line in text.splitlines()]
     rows = [row for row in rows if row and row[0].startswith("GPU") and row[0][3:].isdigit() and len(row) > 1]
     rows = [row for row in rows if not row[1].startswith("GPU")]  # the heading

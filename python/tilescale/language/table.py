@@ -103,7 +103,7 @@ class Row:
 def read_rows() -> dict[str, str]:
     """Name to line. Lines are parsed when a name is first used."""
     rows = {}
-    for line in (_FOLDER / "table.txt").read_text().splitlines():
+    for line in (_FOLDER / "table.txt").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             name = line[5 : line.index("(")]
             if line[:4] not in KINDS or name in rows:
@@ -116,7 +116,7 @@ def read_docs() -> dict[str, str]:
     """docs.txt: a line `name: first sentence`, further lines indented."""
     docs: dict[str, str] = {}
     name = ""
-    for line in (_FOLDER / "docs.txt").read_text().splitlines():
+    for line in (_FOLDER / "docs.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("#") or not line.strip():
             continue
         if line.startswith(" "):
