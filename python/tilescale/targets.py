@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What to compile for: `"auto"`, `"cuda"`, `"sim"`, `{"kind": "sim", "arch": "sm_80"}`."""
+"""What to compile for: `"auto"`, `"cuda"`, `"sim"`, `"cuda sm_90a"`, `{"kind": "sim", "arch": "sm_80"}`."""
 
 import functools
 import json
@@ -13,6 +13,7 @@ _LATER = ("cutedsl", "cpu", "c", "llvm", "hip", "metal", "webgpu")
 DEFAULT_SIM_ARCH = "sm_90a"
 H100_SMS = 132
 _ARCH = re.compile(r"sm_\d+[af]?")
+_KIND_AND_ARCH = re.compile(r"((?P<kind>\w+)[ :])?(?P<arch>sm_\w+)")
 
 
 class _Kind(str):
@@ -105,8 +106,9 @@ def _resolve(target: Any) -> tuple[str, str]:
             arch = gpu_arch()
             return ("cuda", arch) if arch else ("sim", DEFAULT_SIM_ARCH)
         target = json.loads(named) if named.startswith("{") else named
-        if isinstance(target, str) and re.fullmatch(r"\w+[ :]sm_\w+", target):
-            target = dict(zip(("kind", "arch"), re.split("[ :]", target), strict=True))
+    named_arch = _KIND_AND_ARCH.fullmatch(target) if isinstance(target, str) else None
+    if named_arch:
+        target = {"kind": named_arch["kind"] or "cuda", "arch": named_arch["arch"]}
     if isinstance(target, str):
         assert " " not in target, (
             f"Target {target} is not supported. Pass target options as a dict when the target needs attributes."

@@ -507,7 +507,8 @@ def lookup(name: str) -> Any:
     except TypeError:
         near = difflib.get_close_matches(name, known_names(), 1)
     hint = f"; did you mean T.{near[0]}?" if near else ""
-    raise AttributeError(f"T.{name} is not part of the dialect that this version supports{hint}")
+    # With an object of its own, Python adds no second suggestion.
+    raise AttributeError(f"T.{name} is not part of the dialect that this version supports{hint}", name=name, obj=None)
 
 
 def known_names() -> list[str]:

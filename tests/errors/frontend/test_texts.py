@@ -3,6 +3,7 @@
 
 import itertools
 import textwrap
+import traceback
 
 import pytest
 import tilescale
@@ -383,6 +384,11 @@ def test_target_spellings(monkeypatch):
     assert Target({"kind": "sim", "arch": "sm_80"}).text == "sim sm_80"
     assert Target("sim").text == "sim sm_90a"
     assert tilescale.determine_target({"kind": "cuda", "arch": "sm_90a"}) == {"kind": "cuda", "arch": "sm_90a"}
+    assert Target("sm_90a").text == "cuda sm_90a"
+    assert Target("cuda sm_80").text == "cuda sm_80"
+    assert Target("sim:sm_89").text == "sim sm_89"
+    with pytest.raises(ValueError, match=r"^unknown target 'vulkan'; use 'auto' or one of cuda, sim$"):
+        Target("vulkan sm_90a")
     monkeypatch.setenv("TILESCALE_TARGET", "sim:sm_86")
     assert Target("auto").text == "sim sm_86"
     assert Target(None) == Target({"kind": "sim", "arch": "sm_86"})
@@ -429,3 +435,12 @@ def test_an_operator_error_is_located_once():
         trace("T.fill(B[60:70, 0], 1)")
     text = str(info.value) + "".join(getattr(info.value, "__notes__", []))
     assert text.count("-->") == 1
+
+
+def test_an_unknown_name_has_one_suggestion():
+    with pytest.raises(AttributeError) as info:
+        T.alloc_sharde
+    assert "".join(traceback.format_exception_only(info.value)) == (
+        "AttributeError: T.alloc_sharde is not part of the dialect that this version supports; "
+        "did you mean T.alloc_shared?\n"
+    )
