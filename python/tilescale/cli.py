@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import compat, knobs
+from ._settings import VERSION
 
-_USAGE = "usage: tilescale run [--target sim|cuda] [--ranks N] [--once] [-m module | script.py] arguments…"
+_USAGE = """\
+usage: tilescale run [--target sim|cuda] [--ranks N] [--once] [-m module | script.py] arguments…
+       tilescale --version
+       tilescale --help"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -19,7 +23,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="tilescale run", usage=_USAGE.removeprefix("usage: "), description=__doc__)
+    parser = _Parser(prog="tilescale run", usage=_USAGE.split("\n")[0].removeprefix("usage: "), description=__doc__)
     parser.add_argument("--target", help="what `auto` means to the program: sim, cuda, or 'sim sm_80'")
     parser.add_argument("--ranks", type=int, default=0, help="run the program once a rank, or give it so many GPUs")
     parser.add_argument("--once", action="store_true", help="the program starts its ranks itself")
@@ -44,7 +48,13 @@ def _run(program: str, module: bool, arguments: list[str]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     given = list(sys.argv[1:] if argv is None else argv)
-    if given[:1] != ["run"] or len(given) < 2:
+    if given in (["--help"], ["-h"]):
+        return print(_USAGE)
+    if given == ["--version"]:
+        return print(f"tilescale {VERSION}")
+    if given and given[0] != "run":
+        sys.exit(f"tilescale: unknown command {given[0]!r}; the one there is: run\n{_USAGE}")
+    if len(given) < 2:
         sys.exit(_USAGE)
     options = _parser().parse_args(given[1:])
     if not options.module and not Path(options.program).exists():

@@ -127,11 +127,10 @@ def test_installed_after_the_genuine_one(tmp_path):
     )
 
 
-@pytest.mark.parametrize("arguments", [[], ["run"], ["run", "-m"], ["walk", "x.py"]])
-def test_usage(arguments):
-    done = subprocess.run([sys.executable, "-m", "tilescale", *arguments], capture_output=True, text=True, timeout=60)
+def test_a_module_needs_a_name():
+    done = subprocess.run([sys.executable, "-m", "tilescale", "run", "-m"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.strip() == "usage: tilescale run [-m module | script.py] arguments…"
+    assert done.stderr.startswith("tilescale run: the following arguments are required: program")
 
 
 def test_missing_script(tmp_path):
