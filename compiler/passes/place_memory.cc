@@ -229,6 +229,32 @@ void CheckFits(const Kernel& k, std::vector<Life> lives, int64_t total, const ta
           " for a block; use smaller tiles or fewer stages", table);
 }
 
+// Per-thread arrays that are not registers live in local memory: 512 KB for a thread on every
+// architecture (CUDA C++ Programming Guide, "Technical Specifications per Compute Capability").
+constexpr int64_t kLocalPerThread = int64_t{512} << 10;
+
+void CheckLocal(const Kernel& k) {
+  int64_t total = 0, most = 0;
+  const AllocObj* largest = nullptr;
+  Walk(k->body, [&](const NodeObj* n) {
+    if (n->kind != NodeKind::kAlloc) return true;
+    const auto* alloc = static_cast<const AllocObj*>(n);
+    if (!alloc->buffer.defined() || alloc->buffer->space() != Space::kLocal) return true;
+    const int64_t bytes = (NumElements(alloc->buffer) * alloc->buffer->dtype.bits + 7) / 8;
+    total += bytes;
+    if (bytes <= most) return true;
+    most = bytes;
+    largest = alloc;
+    return true;
+  });
+  if (total <= kLocalPerThread) return;
+  RaiseAt(largest->span, "CompileError", "kernel `", k->name, "` needs ", total,
+          " bytes of local memory for a thread, ", kLocalPerThread, " is the limit; `",
+          largest->buffer->name, "` alone has ", most,
+          " bytes: spread it over the threads of the block "
+          "(T.alloc_fragment), or keep it in shared or global memory");
+}
+
 class WriteOffsets : public Mutator {
  public:
   explicit WriteOffsets(const std::vector<Life>& lives) {
@@ -258,6 +284,7 @@ Func PlaceMemory(Func f, PassContext& ctx) {
     int64_t total = PlaceSmallApart(&lives, !f->options->disable_shared_reuse,
                                     ctx.target.arch->shared_per_block);
     CheckFits(k, lives, total, *ctx.target.arch);
+    CheckLocal(k);
     for (const Life& l : lives) {
       ctx.Record("place-memory", k->span, "shared " + l.name(),
                  std::to_string(l.bytes) + " bytes at " + std::to_string(l.offset));

@@ -209,3 +209,37 @@ def test_several_local_arrays_of_one_size():
 
     with pytest.raises(OutOfBounds, match=r"^access out of bounds at s or t\[4\] \(4 elements of int,"):
         tilescale.compile(main, target=SIM)(np.zeros(64, np.int32), 4)
+
+
+@pytest.mark.parametrize("elements, extra", [(300000, 8), (131072, 8)])
+def test_local_arrays_beyond_a_threads_memory(elements, extra):
+    @T.prim_func
+    def main(O: T.Tensor((64,), "int32"), n: T.int32):
+        with T.Kernel(1, threads=64):
+            s = T.alloc_local((elements,), "int32")
+            t = T.alloc_local((extra,), "int32")
+            s[n] = n
+            t[0] = s[n]
+            O[T.get_thread_binding()] = t[0]
+
+    with pytest.raises(Exception) as error:
+        tilescale.compile(main, target=SIM)
+    assert type(error.value).__name__ == "CompileError"
+    assert (
+        f"kernel `main` needs {4 * (elements + extra)} bytes of local memory for a thread, 524288 is the limit; "
+        f"`s` alone has {4 * elements} bytes: spread it over the threads of the block (T.alloc_fragment), or keep it "
+        "in shared or global memory"
+    ) == str(error.value)
+
+
+def test_a_local_array_that_just_fits():
+    @T.prim_func
+    def main(O: T.Tensor((64,), "int32"), n: T.int32):
+        with T.Kernel(1, threads=64):
+            s = T.alloc_local((131072 - 4,), "int32")
+            s[n] = n
+            O[T.get_thread_binding()] = s[n]
+
+    out = np.zeros(64, np.int32)
+    tilescale.compile(main, target=SIM)(out, 130000)
+    assert (out == 130000).all()
