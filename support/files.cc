@@ -71,8 +71,14 @@ uint64_t RandomBits() {
 }  // namespace
 
 Expected<std::string> ReadFile(const std::string& path) {
-  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // A pipe would block, and a device may have no end: only files.
+  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return Failure("read", path, errno);
+  struct stat info {};
+  if (fstat(file.get(), &info) != 0) return Failure("read", path, errno);
+  if (!S_ISREG(info.st_mode)) {
+    return Failure("read", path, S_ISDIR(info.st_mode) ? EISDIR : EINVAL);
+  }
   std::string content;
   char buffer[1 << 16];
   for (;;) {

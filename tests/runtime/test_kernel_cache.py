@@ -180,3 +180,12 @@ def test_sixteen_processes_and_kills(folder):
         assert hits_and_misses[0] + hits_and_misses[1] == hits_and_misses[2] + hits_and_misses[3] == 2
     assert folder.run(program) == "2 0 2 0"
     assert len([f for f in folder.files() if not f.name.startswith(".stage-")]) == 4
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_entries_that_are_no_files(folder, kind):
+    assert folder.run(text()) == MADE
+    for entry in [p for p in folder.cache.rglob("*") if p.is_file()]:
+        entry.unlink()
+        os.mkfifo(entry) if kind == "fifo" else entry.symlink_to("/dev/zero")
+    folder.run(text())

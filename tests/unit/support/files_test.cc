@@ -34,6 +34,8 @@ TEST(Files, NamesWhatFails) {
   const TempDir dir("ts-files-");
   const std::string missing = dir.path() + "/no/file";
   EXPECT_EQ(ReadFile(missing).reason(), "cannot read '" + missing + "': no such file or directory");
+  EXPECT_EQ(ReadFile("/dev/zero").reason(), "cannot read '/dev/zero': invalid argument");
+  EXPECT_EQ(ReadFile("/").reason(), "cannot read '/': is a directory");
   EXPECT_EQ(WriteFileAtomically(missing, "x").reason(),
             "cannot write '" + missing + "': no such file or directory");
   ASSERT_TRUE(WriteFileAtomically(dir.path() + "/f", "x").ok());
