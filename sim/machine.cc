@@ -191,6 +191,12 @@ void LocalMachine::Launch(LaunchInfo launch) {
   }
   launch.module->Require(launch.entry);
   if (!g.Count()) return;
+  if (g.Count() >= kMaxCtas) {  // an entry of the shadow has 20 bits for its block; 0 is none
+    throw Diag({}, "SimulationError")
+        << launch.entry << ": a grid of " << g.Count() << " blocks; the simulator tells at most "
+        << kMaxCtas - 1 << " apart"
+        << Help("simulate a smaller problem, or let each block do more");
+  }
   Item item;
   item.host = impl_->host;
   Stream& s = impl_->streams[{launch.rank, launch.stream}];

@@ -103,9 +103,9 @@ u64 StartOrder(const Launch& l, u64 n) {
 
 void StartCta(Launch& l) {
   if (core.cta_info.size() >= kMaxCtas) {
-    Fail(DeadlockReport("more than " + std::to_string(kMaxCtas) +
-                        " CTAs ran since the host last synchronised: the simulator cannot number "
-                        "them; synchronise, or use a smaller grid"));
+    Fail(MachineReport("more than " + std::to_string(kMaxCtas - 1) +
+                       " CTAs ran since the host last synchronised: the simulator cannot number "
+                       "them; synchronise, or use a smaller grid"));
   }
   auto* c = new Cta;
   c->uid = u32(core.cta_info.size());

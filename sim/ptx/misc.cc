@@ -32,8 +32,9 @@ void ts_sim_trap(const char* message) {
   TS_SIM_ENTER();
   sim::Report r;
   r.kind = "SimulationError";
-  r.text = message ? std::string("device assertion failed: ") + message
-                   : std::string("the kernel called trap()");
+  r.text = !message   ? std::string("the kernel called trap()")
+           : *message ? std::string("device assertion failed: ") + message
+                      : std::string("device assertion failed");
   r.text +=
       "\n    by " + sim::NameOf(*sim::current) + " at " + sim::LineOf(sim::current->site).text();
   sim::Fail(std::move(r));

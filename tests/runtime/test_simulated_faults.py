@@ -243,3 +243,29 @@ def test_a_local_array_that_just_fits():
     out = np.zeros(64, np.int32)
     tilescale.compile(main, target=SIM)(out, 130000)
     assert (out == 130000).all()
+
+
+def test_a_grid_with_more_blocks_than_can_be_told_apart():
+    @T.prim_func
+    def main(O: T.Tensor((64,), "int32"), n: T.int32):
+        with T.Kernel(n, threads=32):
+            O[0] = 1
+
+    with pytest.raises(SimulationError) as error:
+        tilescale.compile(main, target=SIM)(np.zeros(64, np.int32), 2**20)
+    assert not isinstance(error.value, Deadlock)
+    assert str(error.value) == (
+        "main_kernel: a grid of 1048576 blocks; the simulator tells at most 1048575 apart\n"
+        "help: simulate a smaller problem, or let each block do more"
+    )
+
+
+def test_an_assertion_without_a_message():
+    @T.prim_func
+    def main(O: T.Tensor((64,), "int32")):
+        with T.Kernel(1, threads=32):
+            T.device_assert(O[0] > 0)
+
+    with pytest.raises(SimulationError) as error:
+        tilescale.compile(main, target=SIM)(np.zeros(64, np.int32))
+    assert str(error.value).split("\n")[0] == "device assertion failed"
