@@ -63,6 +63,7 @@ bool ForEachPoint(const Place& p, int64_t cost, const F& f) {
 
 // Bytes of two places that two different threads touch.
 Cover CompareOwners(const Place& a, const Place& b) {
+  if (a.shift != b.shift) return Cover::kBlock;
   const Place::Owners *x = a.owners(), *y = b.owners();
   if (x == nullptr || y == nullptr) return Cover::kBlock;
   int64_t g = std::min(x->granule, y->granule);
@@ -90,16 +91,21 @@ const Place::Owners* Place::owners() const {
   out->granule = std::min<int64_t>(std::gcd<int64_t>(width, 16), 16);
   out->by.assign(bytes / out->granule + 1, kNobody);
   auto size = static_cast<int64_t>(out->by.size());
+  bool outside = false;
   bool done = ForEachPoint(*this, width / 16, [&](int64_t thread, int64_t at) {
     int64_t begin = at * elem_bytes, end = begin + width;
     for (int64_t g = begin / out->granule; g < (end + out->granule - 1) / out->granule; ++g) {
-      if (g < 0 || g >= size) continue;
+      if (g < 0 || g >= size) {
+        outside = true;
+        continue;
+      }
       int32_t& owner = out->by[g];
       auto t = static_cast<int32_t>(thread);
       owner = owner == kNobody || owner == t ? t : kSeveral;
     }
   });
-  if (done) owners_ = out;
+  // A shift may bring back what is outside without it.
+  if (done && (!outside || shift.empty())) owners_ = out;
   return owners_.get();
 }
 
@@ -139,6 +145,7 @@ Cover Coverage::Needed(const Access& a, const Access& b) {
   }
   auto [it, fresh] = known_.try_emplace({a.place.get(), b.place.get()}, Cover::kNothing);
   if (fresh) it->second = CompareOwners(*a.place, *b.place);
+  if (it->second == Cover::kWarp && a.in_warp) return Cover::kNothing;
   return it->second;
 }
 

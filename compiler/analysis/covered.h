@@ -20,8 +20,8 @@ namespace tilescale::analysis {
 // what is found out about them is found once.
 class Place {
  public:
-  // `index`: of the first element. `loops`: begin and extent of the loops it names; other variables
-  // have one value for all threads. Unknown `count` or bounds: the place may be any byte.
+  // `index`: of the first element. `loops`: begin and extent of the loops it names. Unknown `count`
+  // or bounds: the place may be any byte.
   struct Loop {
     const ir::VarObj* var;
     int64_t begin, extent;
@@ -35,6 +35,9 @@ class Place {
   // The access happens where all of these hold: conditions on threads and `loops`.
   std::vector<ir::Expr> guards;
   bool bounded = true;  // every variable is a thread, a loop or the same for all threads
+  // What block variables and slots add to the index of every thread alike, in normal form. Places
+  // are compared without it, which says something only where it is the same.
+  std::string shift;
   // The index is row · stride + column with 0 <= column < stride, for a size that the caller gives:
   // places are equal where rows and columns are.
   const ir::VarObj* stride = nullptr;
@@ -50,7 +53,6 @@ class Place {
   bool own() const;
 
  private:
-  struct Facts;
   mutable std::shared_ptr<Owners> owners_;
   mutable bool enumerated_ = false;
   mutable std::optional<bool> own_;
@@ -66,6 +68,8 @@ struct Access {
   // By the elected thread for the whole group. A release comes behind what all its threads did in
   // global memory, an acquire before what they do there.
   bool one = false, release = false, acquire = false;
+  bool in_warp =
+      false;          // a barrier of the warp has ordered it: only other warps may still conflict
   int64_t group = 0;  // commits of cp.async before it
   const ir::TokenObj* token = nullptr;
   int64_t slot = 0;  // counter of the token's acquire or wait; slots are equal modulo the depth
@@ -80,7 +84,8 @@ enum class Cover : uint8_t { kNothing, kWarp, kBlock };
 // Remembers what it found about pairs of places.
 class Coverage {
  public:
-  // `a` came first. Waits for asynchronous writes are the caller's business.
+  // `a` came first, and what `a.in_warp` says holds. Waits for asynchronous writes are the caller's
+  // business.
   Cover Needed(const Access& a, const Access& b);
   bool Covered(const Access& a, const Access& b) { return Needed(a, b) == Cover::kNothing; }
 

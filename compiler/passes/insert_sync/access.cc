@@ -47,6 +47,7 @@ Expr AccessReader::Inline(const Expr& e) {
 void AccessReader::DeclareBind(const BindObj* s) {
   if (const auto* slot = s->value.as<SlotObj>()) {
     auto& counters = slot->out ? waited : acquired;
+    slot_names_[s->var.get()] = MakeVar("slot of " + std::string(slot->token->name));
     slots_[s->var.get()] = {slot->token.get(), counters[slot->token.get()] - 1 - slot->back};
     return;
   }
@@ -125,7 +126,69 @@ bool AccessReader::IsRowOf(const VarObj* stride, const Expr& index, const Expr& 
   return below;
 }
 
-// What is the same in every comparison: blocks, and slots, which are compared by their counters.
+// Block variables have any value, the same one for all that is compared, and so have slots, which
+// are compared by their counters: where they are terms of their own, every thread's place moves by
+// them. In one term with a thread or a loop they change who meets whom, and nothing is known.
+void AccessReader::TakeShift(Place* place) const {
+  auto shifts = [&](const VarObj* v) {
+    if (slots_.count(v)) return true;
+    return std::any_of(kernel_->block_vars.begin(), kernel_->block_vars.end(),
+                       [&](const Var& b) { return v == b.get(); });
+  };
+  auto mentions = [](const Expr& e, const auto& which) {
+    bool found = false;
+    Walk(e, [&](const NodeObj* n) {
+      found = found || (n->kind == NodeKind::kVar && which(static_cast<const VarObj*>(n)));
+      return !found;
+    });
+    return found;
+  };
+  if (!place->bounded || !mentions(place->index, shifts)) return;
+  auto moves = [&](const VarObj* v) {
+    return std::any_of(kernel_->thread_vars.begin(), kernel_->thread_vars.end(),
+                       [&](const Var& t) { return v == t.get(); }) ||
+           std::any_of(place->loops.begin(), place->loops.end(),
+                       [&](const Place::Loop& l) { return v == l.var; });
+  };
+  arith::Analyzer analyzer;
+  constexpr int64_t kAny = arith::Interval::kMax;
+  for (int i = 0; i < 3; ++i) {
+    analyzer.Bind(kernel_->thread_vars[i], {0, kernel_->total_threads()});
+    auto blocks = AsInt(kernel_->grid[i]);
+    analyzer.Bind(kernel_->block_vars[i], {0, blocks ? *blocks - 1 : kAny});
+  }
+  for (const Place::Loop& l : place->loops)
+    analyzer.Bind(ffi::GetRef<Var>(l.var), {l.begin, l.begin + l.extent - 1});
+  auto take = [&](const Expr& index) {
+    std::vector<std::string> terms;
+    bool apart = true;
+    auto add = [&](auto&& self, const Expr& e, int64_t factor) -> void {
+      arith::LinearForm form = analyzer.Linear(e);
+      for (const std::pair<Expr, int64_t>& term : form.terms) {
+        const Expr& atom = term.first;
+        if (!mentions(atom, shifts)) continue;
+        const auto* op = atom.as<OpObj>();
+        if (!mentions(atom, moves)) {
+          terms.push_back(Print(Substitute(atom, slot_names_)) + "*" +
+                          std::to_string(factor * term.second));
+        } else if (op != nullptr && op->op() == OpCode::kCast && IsInteger(op->args[0].dtype())) {
+          self(self, op->args[0], factor * term.second);
+        } else {
+          apart = false;
+        }
+      }
+    };
+    add(add, index, 1);
+    if (!apart) return false;
+    std::sort(terms.begin(), terms.end());
+    for (const std::string& t : terms) place->shift += t + " ";
+    return true;
+  };
+  if (take(place->index)) return;
+  place->index = analyzer.Simplify(place->index);
+  place->bounded = take(place->index);
+}
+
 std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& index,
                                                    int64_t count, const Expr& guard,
                                                    const Access& a, bool there) {
@@ -145,7 +208,7 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
     auto it = loops_.find(v);
     if (it == loops_.end()) {
       if (slots_.count(v)) {
-        canonical[v] = MakeVar("slot");
+        canonical[v] = slot_names_.at(v);
       } else if (!a.shared && !declared_.count(v) && (size == nullptr || size == v)) {
         size = v;
       } else {
@@ -185,6 +248,7 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
   auto [it, fresh] = places_.emplace(key, place);
   if (!fresh) return it->second;
   place->index = index;
+  TakeShift(place.get());
   place->count = count;
   place->elem_bytes = std::max(1, b->dtype.bits / 8);
   place->bytes = a.bytes;

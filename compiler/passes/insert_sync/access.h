@@ -63,6 +63,7 @@ class AccessReader {
   void AddCall(const ir::CallObj* call, Reading* out);
   std::shared_ptr<const Place> PlaceOf(const ir::Buffer& b, const ir::Expr& index, int64_t count,
                                        const ir::Expr& guard, const Access& a, bool there);
+  void TakeShift(analysis::Place* place) const;
   void AddGuards(const ir::Expr& cond, analysis::Place* place) const;
   bool IsRowOf(const ir::VarObj* stride, const ir::Expr& index, const ir::Expr& guard,
                const analysis::Place& place) const;
@@ -84,6 +85,7 @@ class AccessReader {
     int64_t counter;
   };
   std::unordered_map<const ir::VarObj*, SlotOf> slots_;
+  ir::VarMap slot_names_;  // the same for all slots of a token: counters tell them apart
   std::unordered_map<const ir::VarObj*, const ir::ForObj*> loops_;
   std::unordered_map<std::string, std::shared_ptr<const Place>> places_;
   std::unordered_map<const ir::StmtObj*, Reading> readings_;

@@ -167,8 +167,9 @@ class Walker {
     }
     std::vector<Access> outer = std::exchange(pending_, std::move(before));
     Order(mine, s);
-    bool cleared = barriers_.count(s.get()) > 0;
-    if (cleared) outer.clear();
+    if (auto it = barriers_.find(s.get()); it != barriers_.end()) {
+      it->second.kind == Cover::kBlock ? Clear(&outer) : OrderInWarps(&outer);
+    }
     pending_.clear();
     const GroupObj* outer_group = std::exchange(group_, g);
     int64_t threads = std::exchange(threads_, g->count);
@@ -349,11 +350,11 @@ class Walker {
     const isa::Instr& row = isa::Get(Str(call->instr));
     switch (row.sync) {
       case isa::SyncKind::kCtaBarrier:
-        Clear();
+        Clear(&pending_);
         return;
       case isa::SyncKind::kNamedBarrier: {
         auto count = call->args.size() > 1 ? AsInt(call->args[1]) : std::nullopt;
-        if (count && *count >= threads_) Clear();
+        if (count && *count >= threads_) Clear(&pending_);
         return;
       }
       case isa::SyncKind::kAsyncCommit:
@@ -367,12 +368,8 @@ class Walker {
     }
   }
 
-  void Clear() {
-    std::vector<Access> left;
-    for (Access& a : pending_) {
-      if (a.async) left.push_back(std::move(a));
-    }
-    pending_ = std::move(left);
+  static void Clear(std::vector<Access>* accesses) {
+    std::erase_if(*accesses, [](const Access& a) { return !a.async; });
   }
 
   // A statement as a whole: ordered after what it conflicts with.
@@ -417,28 +414,23 @@ class Walker {
     }
     if (it == barriers_.end()) return;
     if (it->second.kind == Cover::kBlock) {
-      Clear();
-    } else if (need.kind != Cover::kNothing) {
-      ClearWarp(mine);
+      Clear(&pending_);
+    } else {
+      OrderInWarps(&pending_);
     }
   }
 
-  // A warp barrier orders what lanes of one warp did.
-  void ClearWarp(const std::vector<Access>& mine) {
-    std::vector<Access> left;
-    for (Access& a : pending_) {
-      bool covered = false;
-      for (const Access& b : mine) covered = covered || coverage_.Needed(a, b) == Cover::kWarp;
-      if (!covered) left.push_back(std::move(a));
-    }
-    pending_ = std::move(left);
+  // A warp barrier orders what lanes of one warp did; for other warps it stays to be ordered.
+  static void OrderInWarps(std::vector<Access>* accesses) {
+    for (Access& a : *accesses) a.in_warp = a.in_warp || !a.async;
   }
 
   void Remember(Access b) {
     for (const Access& a : pending_) {
       if (a.storage == b.storage && a.place == b.place && a.write == b.write && a.slot == b.slot &&
           a.async == b.async && a.atomic == b.atomic && a.group == b.group && a.one == b.one &&
-          a.release == b.release && a.acquire == b.acquire && a.group_of == b.group_of) {
+          a.release == b.release && a.acquire == b.acquire && a.group_of == b.group_of &&
+          a.in_warp == b.in_warp) {
         return;
       }
     }
