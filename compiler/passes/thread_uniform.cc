@@ -29,7 +29,8 @@ bool HasUniformResult(const CallObj* call) {
 
 Uniformity::Uniformity(const Kernel& kernel) {
   for (size_t d = 0; d < kernel->thread_vars.size(); ++d) {
-    if (kernel->threads[d] > 1) varying_.insert(kernel->thread_vars[d].get());
+    if (kernel->threads[d] > 1 || (d == 0 && kernel->extra_threads > 0))
+      varying_.insert(kernel->thread_vars[d].get());
   }
   do {
     changed_ = false;
@@ -117,11 +118,13 @@ void Uniformity::Visit(const Stmt& stmt, bool divergent) {
       bool uniform = IsUniform(loop->begin) && IsUniform(loop->extent) &&
                      (!loop->step.defined() || IsUniform(loop->step));
       if (!uniform) Vary(loop->var.get());
+      if (!uniform || divergent_loops_.count(s) != 0) dividing_.insert(s);
       return VisitLoop(s, loop->body, divergent || !uniform);
     }
     case NodeKind::kWhile: {
       const auto* loop = static_cast<const WhileObj*>(s);
       bool uniform = IsUniform(loop->cond);
+      if (!uniform || divergent_loops_.count(s) != 0) dividing_.insert(s);
       Visit(loop->head, divergent || !uniform || divergent_loops_.count(s) != 0);
       return VisitLoop(s, loop->body, divergent || !uniform);
     }
@@ -136,7 +139,9 @@ void Uniformity::Visit(const Stmt& stmt, bool divergent) {
     }
     case NodeKind::kIf: {
       const auto* branch = static_cast<const IfObj*>(s);
-      bool inner = divergent || !IsUniform(branch->cond);
+      bool uniform = IsUniform(branch->cond);
+      if (!uniform) dividing_.insert(s);
+      bool inner = divergent || !uniform;
       Visit(branch->then_case, inner);
       return Visit(branch->else_case, inner);
     }

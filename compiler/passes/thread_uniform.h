@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What differs between the threads of a group (compiler.md §3, I6): which values, which control.
-// One walk to a fixpoint over a kernel; Normalise and Check ask it.
+// One walk to a fixpoint over a kernel; Normalise, Check and InsertSync ask it.
 #pragma once
 
 #include "compiler/ir/func.h"
@@ -21,6 +21,9 @@ class Uniformity {
   // Control that reaches the statement is the same for all threads of its group. Only for
   // statements of the kernel given to the constructor.
   bool IsReachedByAll(const ir::StmtObj* s) const { return divergent_.count(s) == 0; }
+  // The branch or loop itself divides its threads: by its condition or bounds, or as some of them
+  // leave it early.
+  bool Divides(const ir::StmtObj* s) const { return dividing_.count(s) != 0; }
 
  private:
   void Visit(const ir::Stmt& s, bool divergent);
@@ -30,6 +33,7 @@ class Uniformity {
 
   std::unordered_set<const ir::NodeObj*> varying_;    // variables, and storages of single threads
   std::unordered_set<const ir::StmtObj*> divergent_;  // statements reached by some threads only
+  std::unordered_set<const ir::StmtObj*> dividing_;   // branches and loops
   std::unordered_set<const ir::StmtObj*> divergent_loops_;  // left by some threads early
   const ir::StmtObj* loop_ = nullptr;
   bool in_parallel_ = false;

@@ -2,6 +2,7 @@
 """Programs that race without the barriers they get: on the simulator under many seeds, against NumPy."""
 
 import numpy as np
+import pytest
 import tilescale
 import tilescale.language as T
 
@@ -71,3 +72,148 @@ def test_global_memory_of_every_block(monkeypatch):
 def test_a_warp_barrier_orders_a_warp_only(monkeypatch):
     a = floats(128)
     check(twice, [a], [a[np.arange(128) ^ 1], np.roll(a, -32)], monkeypatch)
+
+
+def lengths_of(how: str):
+    """Rows of a varlen GEMM: the steps that a block takes stand in memory."""
+    loop = {
+        "pipelined": "for k in T.Pipelined(T.ceildiv(L[bx], 32), num_stages=2):",
+        "serial": "for k in T.serial(T.ceildiv(L[bx], 32)):",
+        "variable": "n = T.alloc_var('int32')\n        n = T.ceildiv(L[bx], 32)\n        for k in T.serial(n):",
+        "bound": "n = L[bx]\n        for k in T.serial(T.ceildiv(n, 32)):",
+        "while": "k = T.alloc_var('int32')\n        k = 0\n        while k * 32 < L[bx]:",
+    }[how]
+    step = "\n            k = k + 1" if how == "while" else ""
+    text = f"""@T.prim_func
+def varlen(L: T.Tensor((2,), "int32"), A: T.Tensor((128, 256), "float16"), W: T.Tensor((256, 64), "float16"),
+           C: T.Tensor((128, 64), "float32")):
+    with T.Kernel(2, threads=128) as bx:
+        As = T.alloc_shared((64, 32), "float16")
+        Ws = T.alloc_shared((32, 64), "float16")
+        acc = T.alloc_fragment((64, 64), "float32")
+        T.clear(acc)
+        {loop}
+            T.copy(A[bx * 64, k * 32], As)
+            T.copy(W[k * 32, 0], Ws)
+            T.gemm(As, Ws, acc){step}
+        T.copy(acc, C[bx * 64, 0])
+"""
+    return T.exec_source(text, {"T": T}, f"<varlen-{how}>")["varlen"]
+
+
+@pytest.mark.parametrize("how", ["pipelined", "serial", "variable", "bound", "while"])
+def test_loaded_lengths(how, monkeypatch):
+    a, w, lengths = floats(128, 256, dtype="float16"), floats(256, 64, dtype="float16"), np.array([96, 256], "int32")
+    wide = a.astype(np.float64).reshape(2, 64, 256)
+    want = np.concatenate([wide[b, :, :n] @ w.astype(np.float64)[:n] for b, n in enumerate(lengths)])
+    check(lengths_of(how), [lengths, a, w], [want.astype("float32")], monkeypatch, 0.05)
+
+
+@T.prim_func
+def shared_extent(A: T.Tensor((128,), "int32"), B: T.Tensor((128,), "int32")):
+    with T.Kernel(1, threads=128) as bx:
+        S = T.alloc_shared((128,), "int32")
+        R = T.alloc_shared((128,), "int32")
+        tx = T.get_thread_binding()
+        S[tx] = A[tx]
+        total = T.alloc_var("int32")
+        total = 0
+        for k in T.serial(S[69]):
+            R[tx] = tx + k
+            total = total + R[127 - tx]
+        B[tx] = total
+
+
+@T.prim_func
+def shared_condition(A: T.Tensor((128,), "int32"), B: T.Tensor((128,), "int32")):
+    with T.Kernel(1, threads=128) as bx:
+        S = T.alloc_shared((128,), "int32")
+        tx = T.get_thread_binding()
+        S[tx] = A[tx]
+        B[tx] = 0
+        if S[69] > 2:
+            S[tx] = tx + 7
+            B[tx] = S[127 - tx]
+
+
+@T.prim_func
+def shared_while(A: T.Tensor((128,), "int32"), B: T.Tensor((128,), "int32")):
+    with T.Kernel(1, threads=128) as bx:
+        S = T.alloc_shared((128,), "int32")
+        tx = T.get_thread_binding()
+        S[tx] = A[tx]
+        B[tx] = 0
+        while S[69] > 0:
+            S[tx] = S[tx] - 1
+            B[tx] = B[tx] + S[127 - tx]
+
+
+def test_control_from_shared_memory(monkeypatch):
+    tx, a = np.arange(128), np.random.default_rng().integers(3, 6, 128).astype("int32")
+    check(shared_extent, [a], [sum(127 - tx + k for k in range(a[69])).astype("int32")], monkeypatch)
+    check(shared_condition, [a], [(127 - tx + 7).astype("int32")], monkeypatch)
+    rounds = np.arange(1, a[69] + 1)[:, None]
+    check(shared_while, [a], [(a[::-1][None, :] - rounds).sum(0).astype("int32")], monkeypatch)
+
+
+@T.prim_func
+def named(A: T.Tensor((128,), "float32"), B: T.Tensor((64,), "float32")):
+    with T.Kernel(1, threads=128) as bx:
+        S = T.alloc_shared((128,), "float32")
+        tx = T.get_thread_binding()
+        if tx < 64:
+            S[tx] = A[tx]
+            T.sync_threads(1, 64)
+            B[tx] = S[63 - tx]
+
+
+@T.prim_func
+def in_warps(A: T.Tensor((128,), "float32"), B: T.Tensor((64,), "float32")):
+    with T.Kernel(1, threads=128) as bx:
+        S = T.alloc_shared((128,), "float32")
+        tx = T.get_thread_binding()
+        if tx < 64:
+            S[tx] = A[tx]
+            T.sync_warp()
+            B[tx] = S[tx ^ 5]
+
+
+def test_barriers_of_the_user_in_divided_control(monkeypatch):
+    a = floats(128)
+    check(named, [a], [a[:64][::-1]], monkeypatch)
+    check(in_warps, [a], [a[np.arange(64) ^ 5]], monkeypatch)
+    for program in (named, in_warps):
+        assert "cta_sync" not in tilescale.compile(program, target="sim").get_kernel_source()
+
+
+DIVIDED = {
+    "if": ("if A[tx] >= 64.0:", "`%A[%tx] >= 64.0`"),
+    "while": ("while v < A[tx]:", "`%v[0] < %A[%tx]`"),
+    "for": ("for k in T.serial(T.cast(A[tx], 'int32')):", "the number of iterations of `k`"),
+}
+
+
+@pytest.mark.parametrize("control", DIVIDED)
+def test_no_barrier_in_divided_control(control):
+    head, condition = DIVIDED[control]
+    text = f"""@T.prim_func
+def main(A: T.Tensor((128,), "float32"), B: T.Tensor((128,), "float32")):
+    with T.Kernel(1, threads=128) as bx:
+        S = T.alloc_shared((128,), "float32")
+        tx = T.get_thread_binding()
+        v = T.alloc_var("float32")
+        v = 0.0
+        {head}
+            v = v + 1.0
+            S[tx] = A[tx]
+            T.sync_warp()
+            B[tx] = S[127 - tx]
+"""
+    main = T.exec_source(text, {"T": T}, f"<divided-{control}>")["main"]
+    with pytest.raises(tilescale.CompileError) as error:
+        tilescale.compile(main, target="sim")
+    assert (
+        "threads read `S` here, which others write at line 10: a barrier of all threads must stand between, and only "
+        f"some of them get here, as {condition} at line 8 differs between them. Move both accesses to where all "
+        "threads get"
+    ) in str(error.value)

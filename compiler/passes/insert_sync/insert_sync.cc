@@ -9,6 +9,7 @@
 #include "compiler/isa/instr.h"
 #include "compiler/passes/insert_sync/access.h"
 #include "compiler/passes/insert_sync/tokens.h"
+#include "compiler/passes/thread_uniform.h"
 #include "support/diagnostics.h"
 
 #include <map>
@@ -26,11 +27,13 @@ struct Barrier {
   Cover kind = Cover::kNothing;
   Access first, second;  // why
   bool drain = false;    // a release comes behind asynchronous copies that nobody waited for
+  bool in_head = false;  // at the end of the loop's head, not in front of the loop
 };
 
 class Walker {
  public:
-  Walker(const Kernel& k, bool user_orders) : kernel_(k), reader_(k), user_orders_(user_orders) {
+  Walker(const Kernel& k, bool user_orders)
+      : kernel_(k), uniformity_(k), reader_(k), user_orders_(user_orders) {
     threads_ = k->total_threads();
   }
 
@@ -76,32 +79,6 @@ class Walker {
     return !missing_;
   }
 
-  // Does control depend on the thread? Variables bound from thread variables, and loads, do.
-  bool Uniform(const Expr& e) {
-    bool uniform = true;
-    Walk(e, [&](const NodeObj* n) {
-      if (n->kind == NodeKind::kLoad) {
-        const auto* load = static_cast<const LoadObj*>(n);
-        uniform = uniform && load->buffer->space() == Space::kVar &&
-                  !divergent_cells_.count(load->buffer->storage.get());
-      }
-      if (n->kind == NodeKind::kVar)
-        uniform = uniform && !divergent_.count(static_cast<const VarObj*>(n));
-      if (n->kind == NodeKind::kOp) {
-        OpCode op = static_cast<const OpObj*>(n)->op();
-        uniform = uniform && op != OpCode::kLaneId && op != OpCode::kWarpId;
-      }
-      return uniform;
-    });
-    for (const Var& t : kernel_->thread_vars) {
-      Walk(e, [&](const NodeObj* n) {
-        uniform = uniform && n != t.get();
-        return uniform;
-      });
-    }
-    return uniform;
-  }
-
   void Visit(const Stmt& s) {
     if (!s.defined() || missing_) return;
     switch (s.kind()) {
@@ -117,17 +94,15 @@ class Walker {
         reader_.DeclareView(s.as<ViewObj>());
         return;
       case NodeKind::kBind:
-        if (!Uniform(s.as<BindObj>()->value)) divergent_.insert(s.as<BindObj>()->var.get());
         Unit(s);
         return;
       case NodeKind::kFor:
-        return VisitFor(s.as<ForObj>(), s);
-      case NodeKind::kWhile: {
-        const auto* w = s.as<WhileObj>();
-        return VisitLoop(2, false, [&] { Visit(w->head); }, [&] { Visit(w->body); });
-      }
+        reader_.EnterLoop(s.as<ForObj>());
+        return VisitControl(s, [&] { VisitFor(s.as<ForObj>(), s); });
+      case NodeKind::kWhile:
+        return VisitControl(s, [&] { VisitWhile(s.as<WhileObj>(), s); });
       case NodeKind::kIf:
-        return VisitIf(s.as<IfObj>(), s);
+        return VisitControl(s, [&] { VisitIf(s.as<IfObj>(), s); });
       case NodeKind::kGroup:
         return VisitGroup(s.as<GroupObj>(), s);
       case NodeKind::kJump:
@@ -136,15 +111,6 @@ class Walker {
         return VisitToken(s.as<TokenOpObj>());
       case NodeKind::kCall:
         return VisitCall(s.as<CallObj>(), s);
-      case NodeKind::kStore: {
-        const auto* store = s.as<StoreObj>();
-        if (store->buffer->space() == Space::kVar &&
-            (!Uniform(store->value) || divergent_depth_ > 0)) {
-          divergent_cells_.insert(store->buffer->storage.get());
-        }
-        Unit(s);
-        return;
-      }
       default:
         Unit(s);
     }
@@ -213,12 +179,29 @@ class Walker {
     return it->second = true;
   }
 
-  void VisitFor(const ForObj* loop, const Stmt& s) {
-    reader_.EnterLoop(loop);
-    if (!Uniform(loop->extent) || !Uniform(loop->begin) || IsUnit(s)) {
+  // Where control divides the threads, a statement sees what its own thread did (I7): no barrier
+  // belongs there, and what came before is ordered in front of it all. Barriers of the user may
+  // order the rest.
+  template <typename Inside>
+  void VisitControl(const Stmt& s, Inside inside) {
+    if (IsUnit(s) || (uniformity_.Divides(s.get()) && !HasSync(s))) {
       Unit(s);
+      if (s.kind() == NodeKind::kIf) NoteJumps(s);
       return;
     }
+    if (!uniformity_.Divides(s.get())) return inside();
+    std::vector<Access> mine = reader_.Read(s);
+    Order(mine, s);
+    std::vector<Access> outer = std::exchange(pending_, {});
+    const StmtObj* divider = std::exchange(divider_, s.get());
+    inside();
+    divider_ = divider;
+    std::vector<Access> inner = std::exchange(pending_, std::move(outer));
+    Merge(inner);
+  }
+
+  void VisitFor(const ForObj* loop, const Stmt& s) {
+    ReadControl({loop->begin, loop->extent}, s);
     auto trips = AsInt(loop->extent);
     int64_t rounds = 2;
     Walk(loop->body, [&](const NodeObj* n) {
@@ -229,6 +212,29 @@ class Walker {
     });
     if (trips) rounds = std::min(rounds, *trips);
     VisitLoop(rounds, trips.has_value(), [] {}, [&] { Visit(loop->body); });
+  }
+
+  // The condition is read behind the head.
+  void VisitWhile(const WhileObj* loop, const Stmt& s) {
+    auto head = [&] {
+      Visit(loop->head);
+      ReadControl({loop->cond}, s);
+      auto it = barriers_.find(s.get());
+      if (it != barriers_.end() && divider_ != s.get()) it->second.in_head = true;
+    };
+    VisitLoop(2, false, head, [&] { Visit(loop->body); });
+  }
+
+  // What decides control, read in front of `s`, or for a loop with a head behind that.
+  void ReadControl(const std::vector<Expr>& exprs, const Stmt& s) {
+    std::vector<Stmt>& reads = control_[s.get()];
+    for (size_t i = reads.size(); i < exprs.size(); ++i)
+      reads.push_back(MakeBind(MakeVar("control", exprs[i].dtype()), exprs[i], s->span));
+    for (const Stmt& read : reads) {
+      std::vector<Access> mine = reader_.Read(read);
+      Order(mine, s);
+      for (Access& b : mine) Remember(std::move(b));
+    }
   }
 
   // `head` runs once more than the body. `runs`: the loop runs at least once, or certainly not.
@@ -271,25 +277,8 @@ class Walker {
   }
 
   void VisitIf(const IfObj* branch, const Stmt& s) {
-    if (IsUnit(s)) {
-      Unit(s);
-      NoteJumps(s);
-      return;
-    }
-    if (!Uniform(branch->cond)) {
-      if (!HasSync(branch->then_case) &&
-          (!branch->else_case.defined() || !HasSync(branch->else_case))) {
-        Unit(s);
-        NoteJumps(s);
-        return;
-      }
-      ++divergent_depth_;
-    }
+    ReadControl({branch->cond}, s);
     std::vector<Access> before = pending_;
-    Stmt& cond = conditions_[branch];
-    if (!cond.defined())
-      cond = MakeBind(MakeVar("cond", branch->cond.dtype()), branch->cond, s->span);
-    Unit(cond);
     reader_.EnterBranch(branch->cond, true);
     Visit(branch->then_case);
     reader_.LeaveBranch();
@@ -298,8 +287,7 @@ class Walker {
     reader_.EnterBranch(branch->cond, false);
     Visit(branch->else_case);
     reader_.LeaveBranch();
-    pending_.insert(pending_.end(), then_state.begin(), then_state.end());
-    if (!Uniform(branch->cond)) --divergent_depth_;
+    Merge(then_state);
   }
 
   void VisitToken(const TokenOpObj* op) {
@@ -354,9 +342,13 @@ class Walker {
         return;
       case isa::SyncKind::kNamedBarrier: {
         auto count = call->args.size() > 1 ? AsInt(call->args[1]) : std::nullopt;
-        if (count && *count >= threads_) Clear(&pending_);
+        // Where control divides the threads, the user's count is of those that get there.
+        if (divider_ != nullptr || (count && *count >= threads_)) Clear(&pending_);
         return;
       }
+      case isa::SyncKind::kWarpBarrier:
+        if (AsInt(call->args[0]) == kAllLanes) OrderInWarps(&pending_);
+        return;
       case isa::SyncKind::kAsyncCommit:
         ++reader_.commits;
         return;
@@ -395,7 +387,7 @@ class Walker {
         // What a signal publishes or consumes is ordered by construction, whoever orders the rest.
         if (user_orders_ && !b.release && !a.acquire) continue;
         if (c == Cover::kBlock || need.kind == Cover::kNothing) {
-          if (need.kind != Cover::kBlock) need = {c, a, b, need.drain};
+          if (need.kind != Cover::kBlock) need = {c, a, b, need.drain, false};
         }
       }
     }
@@ -405,6 +397,7 @@ class Walker {
       Cover there = it == barriers_.end() ? Cover::kNothing : it->second.kind;
       missing_ = missing_ || there < need.kind;
     } else if (need.kind != Cover::kNothing) {
+      if (divider_ != nullptr || !uniformity_.IsReachedByAll(s.get())) RaiseDivided(need);
       if (it == barriers_.end()) {
         it = barriers_.emplace(s.get(), need).first;
         order_.push_back(s.get());
@@ -418,6 +411,33 @@ class Walker {
     } else {
       OrderInWarps(&pending_);
     }
+  }
+
+  void RaiseDivided(const Barrier& need) const {
+    const Access &a = need.first, &b = need.second;
+    std::string why = "some threads have left before";
+    if (divider_ != nullptr) {
+      const Span& at = divider_->span;
+      std::string what;
+      if (divider_->kind == NodeKind::kIf) {
+        what = "`" + Print(static_cast<const IfObj*>(divider_)->cond) + "`";
+      } else if (divider_->kind == NodeKind::kWhile) {
+        what = "`" + Print(static_cast<const WhileObj*>(divider_)->cond) + "`";
+      } else {
+        what = "the number of iterations of `" +
+               std::string(static_cast<const ForObj*>(divider_)->var->name) + "`";
+      }
+      why = what + (at.defined() ? " at line " + std::to_string(at->line) : std::string()) +
+            " differs between them";
+    }
+    auto did = [](const Access& x, const char* wrote, const char* read) {
+      return x.write ? wrote : read;
+    };
+    RaiseAt(b.span, "CompileError", "threads ", did(b, "write", "read"), " `", b.storage->name,
+            "` here, which others ", did(a, "write", "read"),
+            a.span.defined() ? " at line " + std::to_string(a.span->line) : std::string(),
+            ": a barrier of all threads must stand between, and only some of them get here, as ",
+            why, ". Move both accesses to where all threads get");
   }
 
   // A warp barrier orders what lanes of one warp did; for other warps it stays to be ordered.
@@ -438,15 +458,17 @@ class Walker {
   }
 
   static constexpr size_t kMaxTried = 64;
+  static constexpr int64_t kAllLanes = 0xffffffff;
 
   const Kernel& kernel_;
+  passes::Uniformity uniformity_;
   AccessReader reader_;
   analysis::Coverage coverage_;
   bool user_orders_;
   bool checking_ = false, missing_ = false;
   std::vector<const StmtObj*> order_;  // statements with barriers, as they were found
   std::map<const StmtObj*, bool> units_;
-  std::map<const IfObj*, Stmt> conditions_;
+  std::map<const StmtObj*, std::vector<Stmt>> control_;  // reads of conditions and bounds
   struct Exits {
     std::vector<Access> broken, continued;
   };
@@ -454,10 +476,8 @@ class Walker {
   std::vector<Access> pending_;
   std::vector<Exits> exits_;  // of the loops around, innermost last
   std::map<const StmtObj*, Barrier> barriers_;
-  std::set<const VarObj*> divergent_;
-  std::set<const StorageObj*> divergent_cells_;
   std::set<const TokenObj*> between_groups_;
-  int divergent_depth_ = 0;
+  const StmtObj* divider_ = nullptr;  // the innermost control around that divides the threads
   int64_t threads_ = 0;
   const GroupObj* group_ = nullptr;
 };
@@ -486,7 +506,11 @@ class Inserter : public Mutator {
     if (it == barriers_.end()) return out;
     Stmt drain;
     if (it->second.drain) drain = MakeCall("cp_async.wait_group", {MakeConst(0)}, s->span);
-    return MakeSeq({drain, Make(it->second, s->span), out});
+    Stmt barrier = Make(it->second, s->span);
+    if (!it->second.in_head) return MakeSeq({drain, barrier, out});
+    auto loop = CopyNode(out.as<WhileObj>());
+    loop->head = MakeSeq({loop->head, drain, barrier});
+    return Stmt(loop);
   }
   Stmt MutateGroup(const Group& g) override {
     const GroupObj* outer = std::exchange(group_, g.get());
