@@ -171,16 +171,17 @@ class HostPlanner {
 
   void Apart(const KernelParam& p, const KernelParam& q) {
     auto end = [&](const KernelParam& x) {
+      const Buffer& b = func_->params[x.index]->buffer;  // the kernel's may count bytes
       int64_t elements = 1;
       HostExpr bytes;  // few operations: a call takes a microsecond
-      for (const Expr& e : x.buffer->shape) {
+      for (const Expr& e : b->shape) {
         if (auto c = AsInt(e)) {
           elements *= *c;
         } else {
           bytes = bytes.empty() ? Host(e) : bytes * Host(e);
         }
       }
-      int64_t bits = elements * x.buffer->dtype.bits;
+      int64_t bits = elements * b->dtype.bits;
       if (bytes.empty()) {
         bytes = HostExpr(bits / 8);
       } else if (bits % 8 == 0) {

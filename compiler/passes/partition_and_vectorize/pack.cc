@@ -73,7 +73,12 @@ class Packer : public Mutator {
     if (!a->buffer.defined() || !IsPacked(a->buffer)) return mutated;
     auto out = CopyNode(a);
     out->buffer = Bytes(a->buffer);
-    return Stmt(out);
+    if (a->buffer->space() != Space::kLocal) return Stmt(out);
+    // A single element is written by reading its byte: registers start as bytes that are set.
+    Var k = MakeVar("k");
+    Stmt zero = MakeStore(out->buffer, {k}, MakeConst(0, Byte()), a->span);
+    return MakeSeq({Stmt(out), MakeFor(k, Cast(out->buffer->shape[0], Int(32)), zero, a->span,
+                                       ForKind::kUnroll)});
   }
 
   Stmt MutateView(const View& view) override {
