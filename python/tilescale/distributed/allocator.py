@@ -24,9 +24,10 @@ def _shape(shape: Any) -> list[int]:
 
 def _gpu(device: Any) -> int:
     """The index of "cuda", "cuda:1", 1 or a torch.device: of the current GPU where it says none."""
-    index = device if isinstance(device, int) else getattr(device, "index", None)
-    if isinstance(device, str) and ":" in device:
-        index = int(device.partition(":")[2])
+    if isinstance(device, str):
+        index = device.partition(":")[2] or None
+    else:
+        index = device if isinstance(device, int) else getattr(device, "index", None)
     torch = sys.modules.get("torch")
     if index is None:
         index = torch.cuda.current_device() if torch is not None and torch.cuda.is_available() else 0
