@@ -25,7 +25,7 @@ def _shape(shape: Any) -> list[int]:
 def _gpu(device: Any) -> int:
     """The index of "cuda", "cuda:1", 1 or a torch.device: of the current GPU where it says none."""
     if isinstance(device, str):
-        index = device.partition(":")[2] or None
+        index: Any = device.partition(":")[2] or None
     else:
         index = device if isinstance(device, int) else getattr(device, "index", None)
     torch = sys.modules.get("torch")
