@@ -13,8 +13,9 @@ namespace tilescale::sim {
 namespace {
 
 constexpr u32 kUnset = 0;
+constexpr u32 kBarriersOfTurn = 64;  // a loop that waits is taken to have no more at each turn
 
-void Finish(NamedBarrier& b) {
+void Finish(Cta& c, NamedBarrier& b) {
   auto waiters = std::move(b.waiters);
   auto converging = std::move(b.converging);
   Knowledge sum = std::move(b.sum);
@@ -24,6 +25,10 @@ void Finish(NamedBarrier& b) {
   b = NamedBarrier{};
   b.phase = phase;
   core.progress++;
+  if (c.calm < kBarriersOfTurn) {
+    c.calm++;
+    core.turns++;
+  }
   for (Fiber* f : waiters) {
     f->known = sum;
     f->own = f->known.before.Find(f->cta->uid);
@@ -87,7 +92,7 @@ void Arrive(NamedBarrier& b, Fiber& f, u32 expected, bool wait, bool of_warp, co
     CountWarp(b, *f.cta, w);
   }
   if (b.arrived >= expected) {
-    Finish(b);  // the last one goes on
+    Finish(*f.cta, b);  // the last one goes on
     return;
   }
   if (wait) {
@@ -147,13 +152,13 @@ void LeaveBarriers(Fiber& f) {
   for (NamedBarrier& b : c.barriers) {
     if (b.lanes[f.warp()]) CountWarp(b, c, f.warp());
     if (b.all && !b.waiters.empty()) b.expected = LiveThreads(c);
-    if (b.arrived && b.arrived >= b.expected) Finish(b);
+    if (b.arrived && b.arrived >= b.expected) Finish(c, b);
   }
   Warp& w = c.warps[f.warp()];
   for (auto& [mask, b] : w.syncs) {
     if (!b.arrived) continue;
     b.expected = u32(std::popcount(mask & w.alive));
-    if (b.arrived >= b.expected) Finish(b);
+    if (b.arrived >= b.expected) Finish(c, b);
   }
 }
 

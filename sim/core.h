@@ -187,6 +187,7 @@ struct Cta {
   u32 warps_ready = 0;
   int ready_index = -1;  // in core.ready; -1: no lane is ready
   u32 in_flight = 0;     // copies
+  u32 calm = ~0u;        // barriers passed since a thread took a turn of a loop that waits
   std::map<u8*, Mbarrier> mbarriers;
   std::vector<u8*> shared;  // by TS_SMEM declaration
   std::vector<Allocation*> blocks;
@@ -241,7 +242,9 @@ struct Core {
 
   u64 progress = 0, switches = 0, accesses = 0, launches = 0, ctas = 0;
   u64 waits = 0, spins = 0;  // switches of threads that wait; turns of loops that wait
-  // Set by the watchdog: it is time to look after the host; `progress` when loops that wait had
+  u64 turns = 0;  // of progress: barriers that a loop that waits may pass at each of its turns
+  u64 Lasting() const { return progress - turns; }
+  // Set by the watchdog: it is time to look after the host; `Lasting()` when loops that wait had
   // gone on for too long.
   volatile bool attend = false;
   volatile u64 stale = ~u64{0};

@@ -118,7 +118,7 @@ constexpr u32 kHostTicks = 10;  // between two looks at the host
 constexpr u32 kPatience = 5;    // a loop with events may be only long: so many hang limits
 
 struct Watch {
-  u64 events = 0, progress = 0, spins = 0;
+  u64 events = 0, lasting = 0, spins = 0;
   u32 silent_ticks = 0, idle_ticks = 0, host_ticks = 0;
 };
 Watch watch;
@@ -136,15 +136,15 @@ void CountTick() {
   } else if (current) {
     watch.silent_ticks++;
   }
-  if (core.progress != watch.progress) {
+  if (core.Lasting() != watch.lasting) {
     watch.idle_ticks = 0;
   } else if (core.spins != watch.spins) {
     watch.idle_ticks++;
   }
   watch.events = events;
-  watch.progress = core.progress;
+  watch.lasting = core.Lasting();
   watch.spins = core.spins;
-  if (watch.idle_ticks * kTickMs >= kPatience * core.config.hang_ms) core.stale = core.progress;
+  if (watch.idle_ticks * kTickMs >= kPatience * core.config.hang_ms) core.stale = core.Lasting();
   if (++watch.host_ticks < kHostTicks) return;
   watch.host_ticks = 0;
   core.attend = true;
@@ -174,11 +174,11 @@ void Tick(int, siginfo_t*, void* context) {
 }  // namespace
 
 void ReportEndlessLoop() {
-  Fail(DeadlockReport("deadlock: a loop runs without end: for " +
-                      Str(u64{kPatience} * core.config.hang_ms) +
-                      " ms no thread has passed a barrier, ended, or changed what another could "
-                      "wait for (if it is only long: raise TILESCALE_SIM_HANG_MS)\n    " +
-                      NameOf(*current) + " at " + LineOf(current->site).text()));
+  Fail(DeadlockReport(
+      "deadlock: a loop runs without end: for " + Str(u64{kPatience} * core.config.hang_ms) +
+      " ms no thread has passed a barrier outside it, ended, or changed what another could "
+      "wait for (if it is only long: raise TILESCALE_SIM_HANG_MS)\n    " +
+      NameOf(*current) + " at " + LineOf(current->site).text()));
 }
 
 void StartWatchdog() {

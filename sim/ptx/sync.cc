@@ -67,8 +67,9 @@ void ts_sim_poison(void* p, ts_usize bytes) {
 
 void ts_sim_spin() {
   TS_SIM_ENTER();
-  if (sim::core.stale == sim::core.progress) sim::ReportEndlessLoop();
+  if (sim::core.stale == sim::core.Lasting()) sim::ReportEndlessLoop();
   sim::core.spins++;
+  current->cta->calm = 0;
   if (sim::core.Random() & 1) sim::Yield();
 }
 
