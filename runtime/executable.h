@@ -97,6 +97,8 @@ class Executable {
                     const CallFrame& frame, void* const* workspaces, Stream stream) const;
   Dim3 EvaluateExtents(const std::array<HostExpr, 3>& extents, const CallFrame& frame,
                        const char* what, const int64_t (&limits)[3]) const;
+  uint32_t SharedBytes(const DeviceState& state, const KernelLaunch& kernel,
+                       const CallFrame& frame) const;
 
   Artifact artifact_;
   ArgumentPlan plan_;

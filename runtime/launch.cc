@@ -22,14 +22,18 @@ Stream CurrentStream(const DLDevice& device) {
   return TVMFFIEnvGetStream(device.device_type, device.device_id);
 }
 
-// Memory of a launch that a tensor of ours owns.
+// Memory of a launch that a tensor of ours owns. It goes back in the order of the stream that wrote
+// it, whatever stream the thread that drops the tensor is on (as frameworks do: who reads it on
+// another stream keeps it until that stream is done).
 struct DeviceAllocator {
   std::shared_ptr<Device> device;
+  Stream stream = nullptr;
 
   void AllocData(DLTensor* tensor) {
-    tensor->data = device->Allocate(ffi::GetDataSize(*tensor), CurrentStream(tensor->device));
+    stream = CurrentStream(tensor->device);
+    tensor->data = device->Allocate(ffi::GetDataSize(*tensor), stream);
   }
-  void FreeData(DLTensor* tensor) { device->Free(tensor->data, CurrentStream(tensor->device)); }
+  void FreeData(DLTensor* tensor) { device->Free(tensor->data, stream); }
 };
 
 // Gives workspaces back when the launch is enqueued, or has failed.
@@ -85,7 +89,7 @@ ffi::Tensor AllocateTensor(const std::shared_ptr<Device>& device, const int64_t*
   if (TVMFFIEnvGetDLPackManagedTensorAllocator() != nullptr) {
     return ffi::Tensor::FromEnvAlloc(TVMFFIEnvTensorAlloc, view, dtype, where);
   }
-  return ffi::Tensor::FromNDAlloc(DeviceAllocator{device}, view, dtype, where);
+  return ffi::Tensor::FromNDAlloc(DeviceAllocator{.device = device}, view, dtype, where);
 }
 
 void Executable::Bind(const TVMFFIAny* args, int32_t num_args, CallFrame* frame) {
@@ -174,6 +178,16 @@ Dim3 Executable::EvaluateExtents(const std::array<HostExpr, 3>& extents, const C
           static_cast<uint32_t>(value[2])};
 }
 
+uint32_t Executable::SharedBytes(const DeviceState& state, const KernelLaunch& kernel,
+                                 const CallFrame& frame) const {
+  const int64_t bytes = EvaluateOrThrow(kernel.dynamic_shared_bytes, frame, "shared memory");
+  const int64_t limit = state.device->properties().max_shared_bytes;
+  if (bytes >= 0 && bytes <= limit) return static_cast<uint32_t>(bytes);
+  throw Diag({}, "ValueError") << artifact_.name << ": shared memory is " << bytes << " bytes = "
+                               << kernel.dynamic_shared_bytes.ToString(artifact_.Names())
+                               << ", a block of this device has at most " << limit;
+}
+
 std::vector<BufferArg> Executable::DescribeBuffers(const LoadedVariant& loaded, size_t index,
                                                    const CallFrame& frame,
                                                    void* const* workspaces) const {
@@ -250,8 +264,7 @@ void Executable::LaunchKernel(DeviceState& state, const LoadedVariant& loaded, s
   request.grid = EvaluateExtents(kernel.grid, frame, "grid", kGridLimits);
   request.block = EvaluateExtents(kernel.block, frame, "block", kBlockLimits);
   request.cluster = EvaluateExtents(kernel.cluster, frame, "cluster", kClusterLimits);
-  request.dynamic_shared_bytes =
-      static_cast<uint32_t>(EvaluateOrThrow(kernel.dynamic_shared_bytes, frame, "shared memory"));
+  request.dynamic_shared_bytes = SharedBytes(state, kernel, frame);
   request.cooperative = kernel.cooperative;
   request.uses_heap = artifact_.uses_heap;
   request.args = args;

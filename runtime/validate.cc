@@ -102,8 +102,10 @@ class Validator {
     if (!param.strides.empty() && param.strides.size() != param.shape.size()) {
       Fail(what, "has another number of strides than of dimensions");
     }
-    for (const HostExpr& extent : param.shape) CheckExpr(extent, All(), what);
-    for (const HostExpr& stride : param.strides) CheckExpr(stride, All(), what);
+    // What is given is checked before outputs are allocated.
+    const Scope scope{static_cast<int>(artifact_.symbols.size()), param.is_output};
+    for (const HostExpr& extent : param.shape) CheckExpr(extent, scope, what);
+    for (const HostExpr& stride : param.strides) CheckExpr(stride, scope, what);
     if (param.kind == ParamKind::kScalar && param.dtype.bits > 64) Fail(what, "is too wide");
   }
 

@@ -126,6 +126,8 @@ TEST(Artifact, ValidateNamesTheFault) {
             "variant 0 has a source without kernels or kernels without a source");
   EXPECT_EQ(fault([](Artifact& a) { a.params[0].strides.pop_back(); }),
             "param A has another number of strides than of dimensions");
+  EXPECT_EQ(fault([](Artifact& a) { a.params[0].shape[1] = HostExpr::Stride(3, 0); }),
+            "param A refers to something that is not there");
   EXPECT_EQ(fault([](Artifact& a) { a.params[1].shape = {1}; }),
             "param n is no tensor but has a shape or is an output");
   EXPECT_EQ(fault([](Artifact& a) { a.flops = HostExpr::FromCode({{HostOp::kAdd, 0, 0, 0}}); }),

@@ -151,6 +151,22 @@ TEST(Call, AllocatesOutputsAndWorkspaces) {
   EXPECT_EQ(fake->live, 0);
 }
 
+TEST(Call, AnOutputIsFreedInTheOrderOfTheStreamThatWroteIt) {
+  Executable executable(TwoOutputs("streams"));
+  const auto fake = GetFake("streams");
+  TestTensor a({6}, kF32);
+  const Stream before = HostStream();
+  int written = 0, other = 0;
+  SetHostStream(&written);
+  {
+    const ffi::Any outputs = CallExecutable(executable, Args().Add(a));
+    fake->freed_on.clear();  // the workspace of the launch
+    SetHostStream(&other);
+  }
+  SetHostStream(before);
+  EXPECT_EQ(fake->freed_on, (std::vector<Stream>{&written, &written}));
+}
+
 TEST(Call, AWorkspaceOfZeros) {
   Artifact artifact = TwoOutputs("zeros");
   artifact.variants[0].workspaces[0].zeroed = true;
@@ -280,6 +296,26 @@ TEST(Call, TooMuchSharedMemory) {
   EXPECT_EQ(ErrorOf([&] { CallExecutable(executable, Args().Add(a).Add(int64_t{0}).Add(0.0)); }),
             "ValueError: scale needs 100001 bytes of shared memory, fake has 100000\n"
             "help: use smaller tiles or fewer stages");
+}
+
+TEST(Call, SharedMemoryThatTheArgumentsDecide) {
+  Artifact artifact = ScaleArtifact("dynamic shared");
+  for (Variant& variant : artifact.variants) {
+    variant.kernels[0].dynamic_shared_bytes = HostExpr::Scalar(1) * 1000;
+  }
+  Executable executable(artifact);
+  TestTensor a({1, 64}, kF16);
+  const auto call = [&](int64_t n) {
+    return ErrorOf([&] { CallExecutable(executable, Args().Add(a).Add(n).Add(0.0)); });
+  };
+  EXPECT_EQ(call(100), "no error");
+  EXPECT_EQ(GetFake("dynamic shared")->log.back().shared, 100000U);
+  EXPECT_EQ(call(101),
+            "ValueError: scale: shared memory is 101000 bytes = n * 1000, a block of this "
+            "device has at most 100000");
+  EXPECT_EQ(call(-1),
+            "ValueError: scale: shared memory is -1000 bytes = n * 1000, a block of this "
+            "device has at most 100000");
 }
 
 TEST(Call, UnknownDeviceKind) {

@@ -61,8 +61,9 @@ class FakeDevice : public Device {
     ++live;
     return std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   }
-  void Free(void* address, Stream) override {
+  void Free(void* address, Stream stream) override {
     --live;
+    freed_on.push_back(stream);
     std::free(address);
   }
   void Copy(void* target, const void* source, size_t bytes, Stream) override {
@@ -116,6 +117,7 @@ class FakeDevice : public Device {
   std::atomic<int> live = 0;
   int64_t zeroed = 0;  // bytes
   std::vector<Launched> log;
+  std::vector<Stream> freed_on;  // by free
 
  private:
   DLDevice where_;
