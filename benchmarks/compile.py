@@ -37,6 +37,7 @@ PROGRAMS: dict[str, tuple[str, str, tuple[Any, ...], dict[str, Any], float, floa
 }
 IMPORT_BAR = 250
 DISK_BAR = 5
+HEADERS_BAR = 50
 
 
 class Watch:
@@ -164,6 +165,26 @@ def program(name: str, arch: str, rounds: int, bytecode: str) -> bool:
     return row("disk hit", disk["artifact"] + disk["binary"], DISK_BAR) and fine
 
 
+def include_all(arch: str, rounds: int) -> bool:
+    """What every device header costs a text that includes them all and uses none."""
+    from tilescale._ffi import function
+    from tilescale._jit import machine
+
+    machine.configure()
+    package = Path(machine.__file__).parents[1]
+    device = next(f for f in (package / "include" / "device", package.parents[1] / "device") if f.is_dir())
+    includes = "".join(f"#include <{p.relative_to(device)}>\n" for p in sorted((device / "tilescale").rglob("*.cuh")))
+    empty = 'extern "C" __global__ void empty(float* p) { p[threadIdx.x] = 1.f; }\n'
+    times = {}
+    for text in (empty, includes + empty):
+        watches = [Watch() for _ in range(rounds)]
+        for i, watch in enumerate(watches):  # each text another one: NVRTC may keep what it knows
+            source = f"// {i} {time.time_ns()}\n{text}"
+            watch.run("nvrtc", lambda source=source: function("runtime.nvrtc_compile")("empty", source, arch, []))
+        times[text] = min(watch.parts["nvrtc"] for watch in watches)
+    return row("all device headers included, none used", times[includes + empty] - times[empty], HEADERS_BAR)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -180,6 +201,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as bytecode:
         for name in options.programs.split(","):
             fine &= program(name, options.arch, options.rounds, bytecode)
+    fine &= include_all(options.arch, options.rounds)
     sys.stdout.flush()
     fine &= subprocess.run([sys.executable, Path(__file__).with_name("launch.py"), "--stub"]).returncode == 0
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")

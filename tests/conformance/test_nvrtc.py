@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The device headers under NVRTC, for every arch, without a GPU and without any CUDA header."""
 
-import time
-
 import pytest
 
 from tests.conformance import nvrtc
@@ -43,18 +41,3 @@ def test_headers_need_no_other_folder():
         for line in path.read_text().splitlines():
             if line.startswith("#include"):
                 assert line.startswith("#include <tilescale/"), f"{path.name}: {line}"
-
-
-def test_inclusion_is_cheap():
-    """Everything included and nothing used, above a text without includes: processor time, best of several."""
-
-    def best(text: str) -> float:
-        times = []
-        for _ in range(7):
-            start = time.process_time()
-            nvrtc.compile_cubin(text, "sm_90a")
-            times.append(time.process_time() - start)
-        return min(times)
-
-    everything = "".join(f"#include <{header}>\n" for header in headers())
-    assert best(everything + EMPTY) - best(EMPTY) < 0.050
