@@ -138,7 +138,11 @@ def test_programs_on_gpus(script, ranks):
     if torch.cuda.device_count() < ranks:
         pytest.skip(f"needs {ranks} GPUs")
     command = [sys.executable, "-m", "tilescale", "run", "--target", "cuda", "--ranks", str(ranks)]
-    programs = [["--num-processes", str(ranks)]] if script == "shift_spawn.py" else [["clean"], ["peers"], ["several"]]
+    programs = (
+        [["--num-processes", str(ranks)]]
+        if script == "shift_spawn.py"
+        else [["clean"], ["peers"], ["several"], ["graph"]]
+    )
     for arguments in programs:
         done = subprocess.run(
             [*command, str(HERE / "programs" / script), *arguments],

@@ -99,6 +99,38 @@ def peers():
     assert tilelang.distributed.perf_fn(lambda: double()(mine, doubled)) > 0 and do_bench is not None
 
 
+def graph():
+    """A captured launch, replayed over memory that other ranks write."""
+    _, world, allocator = heap()
+    A, inbox, flag = tensors(allocator)
+    kernel = exchange()
+
+    def step():
+        kernel(A, inbox, flag)
+        flag.zero_()
+
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        dist.barrier()
+        step()
+    side.synchronize()
+    captured = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(captured, stream=side):
+        step()
+    for _ in range(5):
+        mine = torch.randn(N, dtype=torch.float32, device="cuda")
+        A.copy_(mine)
+        inbox.fill_(float("nan"))
+        torch.cuda.synchronize()
+        dist.barrier()
+        captured.replay()
+        torch.cuda.synchronize()
+        dist.barrier()
+        every = [torch.empty_like(mine) for _ in range(world)]
+        dist.all_gather(every, mine)
+        assert torch.equal(A, every[dist.get_rank() - 1])
+
+
 def several():
     """Two heaps and two kernels at a time, memory that is used again, a heap that ends early."""
     rank, world, first = heap(4096)
