@@ -17,6 +17,8 @@ struct Topic {
 
 const std::vector<Topic>& Topics() {
   static const std::vector<Topic> topics = {
+      {"warnings", {"warning"}},
+      {"waits", {"note"}},
       {"tile ops", {"select-ops", "lower-tile-ops"}},
       {"pipelines", {"plan-schedule", "apply-schedule"}},
       {"layouts and accesses", {"solve-layouts", "partition-and-vectorize"}},

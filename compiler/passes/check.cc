@@ -164,6 +164,7 @@ Func Check(Func f, PassContext& ctx) {
     CheckNests(kernel);
     CheckArithmetic(kernel);
     CheckControl(kernel);
+    CheckRanks(kernel, &ctx);
     if (!SkipsInitialisation(f)) CheckInitialised(kernel);
     return kernel;
   });

@@ -20,6 +20,8 @@ void CheckNests(const ir::Kernel& kernel);
 void CheckInitialised(const ir::Kernel& kernel);
 // Control around collective operations is the same for all threads that run them. check.cc
 void CheckControl(const ir::Kernel& kernel);
+// Communication that is started and not ended: warnings. check_ranks.cc
+void CheckRanks(const ir::Kernel& kernel, PassContext* ctx);
 
 // The user switched the checks of uninitialised memory off. check_memory.cc
 bool SkipsInitialisation(const ir::Func& f);

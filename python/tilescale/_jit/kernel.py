@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import itertools
 import logging
 import os
 import threading
@@ -13,6 +14,7 @@ from .._ffi import builder, function
 from ..errors import NvrtcError
 from ..language.dtypes import dtype
 from ..language.functions import PrimFunc
+from ..language.hooks import warn
 from ..language.report import after_trace
 from ..pass_configs import by_text
 from ..targets import Target
@@ -123,6 +125,8 @@ class JITKernel:
         self.params = [KernelParam(record) for record in self.executable.params()]
         self._input_names = [p.name for p in self.params if not p.is_output]
         self._run = self.executable.entry()
+        for text in self.warnings():
+            warn(f"{func.__name__}: {text}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs:
@@ -189,6 +193,11 @@ class JITKernel:
         if kernel_path is not None:
             with open(kernel_path, "w", encoding="utf-8") as file:
                 file.write(self.get_kernel_source())
+
+    def warnings(self) -> list[str]:
+        """What the compiler thinks may be wrong; part of explain(), and a Python warning when the kernel is made."""
+        _, _, rest = str(self.executable.explain(0)).partition("\nwarnings\n")
+        return [line.strip() for line in itertools.takewhile(lambda x: x.startswith(" "), rest.splitlines())]
 
     def explain(self) -> str:
         """Per tile op: the chosen instruction, layouts, widths, conflicts, why better choices were refused; the
