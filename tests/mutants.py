@@ -107,7 +107,7 @@ class Subject:
     def outputs(self, run: Any, seed: int) -> list[np.ndarray]:
         os.environ["TILESCALE_SIM_SEED"] = str(seed)
         if self.launch.program is not None:
-            return [np.array(programs.replay(self.launch.program, run) <= ERROR, np.float64)]
+            return [np.array(programs.replay(self.launch.program, self.launch.kernel, run) <= ERROR, np.float64)]
         args = programs.copied(self.launch.args)
         result = run(*args)
         tensors = [x for x in args if hasattr(x, "__dlpack__")]

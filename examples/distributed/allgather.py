@@ -4,12 +4,10 @@
 Run: python allgather.py [--ranks N] [--target sim|cuda]
 """
 
-import argparse
-
+import harness
 import numpy as np
 import tilescale
 import tilescale.language as T
-from put_signal import fill, numbers
 from tilescale.distributed import World
 
 
@@ -50,39 +48,30 @@ def allgather_program(ranks, M, N, block_M=16, threads=128, dtype="float32"):
 
 
 def run(ranks=2, target=None, M=70, N=48, iterations=2):
-    """The largest error of the sums against float64, how many gathered elements are wrong, and where it ran."""
+    """The error of the sums, and how many gathered elements are wrong."""
     kernel = tilescale.compile(allgather_program(ranks, M, N), target=target)
-    rng = np.random.default_rng()
-    error, wrong = 0.0, 0
+    found = 0.0
     with World(ranks, target=target) as w:
+        late = harness.Late(w)
         mine, sums = w.tensor((M, N), name="mine"), w.tensor((M, N), name="sums")
-        gathered = w.tensor((ranks, M, N), name="all")
+        all = w.tensor((ranks, M, N), name="all")
         arrived = w.tensor((ranks, T.ceildiv(M, 16)), "int32", name="arrived")
         for iteration in range(iterations):
-            inputs = rng.standard_normal((ranks, M, N)).astype(np.float32)
-            for r in range(ranks):
-                fill(mine[r], inputs[r])
-                fill(sums[r], np.full((M, N), np.nan, np.float32))
-                fill(gathered[r], np.full((ranks, M, N), np.nan, np.float32))
-            w.launch(kernel, mine, gathered, sums, arrived, iteration)
+            inputs = harness.normal(ranks, M, N)
+            harness.spread(mine, inputs)
+            harness.poison(sums, all)
+            late()
+            w.launch(kernel, mine, all, sums, arrived, iteration)
             w.barrier()
             for r in range(ranks):
-                wrong += int((numbers(gathered[r]) != inputs).sum())
-                difference = np.abs(numbers(sums[r]) - inputs.astype(np.float64).sum(0))
-                error = float(np.maximum(error, difference.max()))  # a nan stays
-    return error, wrong, w.target.text.split()[0]
+                found += harness.wrong(harness.numbers(all[r]), inputs)
+                sum_error = harness.error(harness.numbers(sums[r]), inputs.astype(np.float64).sum(0))
+                found = float(np.maximum(found, sum_error))  # a nan stays
+    return found
 
 
-def main(arguments=None) -> float:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--target", default=None)
-    options = parser.parse_args(arguments)
-    error, wrong, where = run(options.ranks, options.target)
-    print(f"all-gather, {options.ranks} ranks on {where}: error {error:.1e}, {wrong} gathered elements are wrong")
-    if not error <= 1e-5 or wrong:
-        raise SystemExit(1)
-    return error
+def main(arguments=None):
+    return harness.main("all-gather", __doc__, run, 1e-5, arguments)
 
 
 if __name__ == "__main__":

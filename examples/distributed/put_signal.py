@@ -7,6 +7,7 @@ Run: python put_signal.py [--ranks N] [--target sim|cuda] [--size M N] [--iterat
 import argparse
 import time
 
+import harness
 import numpy as np
 import tilescale
 import tilescale.language as T
@@ -42,20 +43,6 @@ def put_signal_program(M, N, block_M=32, threads=128, dtype="float32"):
     return put_signal
 
 
-def fill(part, values):
-    """Copies a numpy array into a rank's tensor."""
-    if hasattr(part, "copy_"):
-        import torch
-
-        part.copy_(torch.from_numpy(values))
-    else:
-        part[...] = values
-
-
-def numbers(part):
-    return part.cpu().numpy() if hasattr(part, "cpu") else np.array(part)
-
-
 def run(ranks=2, target=None, M=200, N=96, iterations=3):
     """The largest error against float64, the seconds that compiling took, and where it ran."""
     started = time.perf_counter()
@@ -69,13 +56,13 @@ def run(ranks=2, target=None, M=200, N=96, iterations=3):
         for iteration in range(iterations):
             inputs = [rng.standard_normal((M, N)).astype(np.float32) for _ in range(ranks)]
             for r in range(ranks):
-                fill(A[r], inputs[r])
-                fill(C[r], np.full((M, N), np.nan, np.float32))
+                harness.fill(A[r], inputs[r])
+            harness.poison(C)
             w.launch(kernel, A, inbox, flags, C, iteration)
             w.barrier()  # the next iteration overwrites what peers have read by now
             for r in range(ranks):
                 reference = inputs[r - 1].astype(np.float64) + 2 * inputs[r].astype(np.float64)
-                error = float(np.maximum(error, np.abs(numbers(C[r]) - reference).max()))  # a nan stays
+                error = float(np.maximum(error, np.abs(harness.numbers(C[r]) - reference).max()))  # a nan stays
         where = w.target.text.split()[0]
     return error, compiled, where
 

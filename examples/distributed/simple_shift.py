@@ -4,12 +4,10 @@
 Run: python simple_shift.py [--ranks N] [--target sim|cuda]
 """
 
-import argparse
-
+import harness
 import numpy as np
 import tilescale
 import tilescale.language as T
-from put_signal import fill, numbers
 from tilescale.distributed import World
 
 
@@ -34,32 +32,21 @@ def simple_shift_program(M, N, block_M=16, threads=128, dtype="float16"):
 
 
 def run(ranks=2, target=None, M=150, N=80):
-    """How many elements are wrong, and where it ran."""
+    """How many elements are wrong."""
     kernel = tilescale.compile(simple_shift_program(M, N), target=target)
-    rng = np.random.default_rng()
     with World(ranks, target=target) as w:
         src, dst = w.tensor((M, N), "float16", name="src"), w.tensor((M, N), "float16", name="dst")
         flags = w.tensor((T.ceildiv(M, 16),), "uint32", name="flags")
-        inputs = [rng.standard_normal((M, N)).astype(np.float16) for _ in range(ranks)]
-        for r in range(ranks):
-            fill(src[r], inputs[r])
-            fill(dst[r], np.full((M, N), np.nan, np.float16))
+        inputs = harness.normal(ranks, M, N, dtype=np.float16)
+        harness.spread(src, inputs)
+        harness.poison(dst)
         w.launch(kernel, src, dst, flags)
         w.barrier()
-        wrong = sum(int((numbers(dst[r]) != inputs[r - 1]).sum()) for r in range(ranks))
-    return wrong, w.target.text.split()[0]
+        return harness.wrong(harness.gathered(dst), np.roll(inputs, 1, axis=0))
 
 
-def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--target", default=None)
-    options = parser.parse_args(arguments)
-    wrong, where = run(options.ranks, options.target)
-    print(f"simple shift, {options.ranks} ranks on {where}: {wrong} elements are wrong")
-    if wrong:
-        raise SystemExit(1)
-    return wrong
+def main(arguments=None):
+    return harness.main("simple shift", __doc__, run, 0, arguments)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,69 @@
 # SPDX-License-Identifier: MIT
-"""The programs of examples/distributed, on the simulator under fresh seeds and on GPUs."""
+"""The programs of examples/distributed: on the simulator under fresh seeds, compiled for GPUs, and on GPUs."""
 
 import importlib
 import sys
 from pathlib import Path
 
 import pytest
+from programs import recorded
+from rank_programs import compile_text
 from tilescale import sim
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "distributed"
+PROGRAMS = {
+    "put_signal": (2, 3, 4, 8),
+    "simple_shift": (2, 3, 4, 8),
+    "allgather": (2, 3, 4, 8),
+    "put_get": (2, 3, 4, 8),
+    "remote_st": (2, 3, 4, 8),
+    "message_passing": (2, 3, 4, 8),
+    "all_to_all": (2, 3, 4, 8),
+    "pre_attn_all2all": (2, 3, 4, 8),
+    "post_attn_all2all_transpose": (2, 3, 4, 8),
+}
+SEEDS = {2: 20, 4: 20}  # of the slow tier; 3 with other numbers of ranks
+MANY = [(name, ranks) for name, counts in PROGRAMS.items() for ranks in counts]
 
 
-@pytest.fixture(params=["simple_shift", "allgather"])
-def program(request, monkeypatch):
+@pytest.fixture
+def load(monkeypatch):
     monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
-    return importlib.import_module(request.param)
+    return importlib.import_module
 
 
-@pytest.mark.parametrize("ranks", [2, 3, 4])
-def test_on_the_simulator(program, ranks, seeds):
-    for seed in seeds[:5]:
+def test_every_program_is_here():
+    assert {f.stem for f in FOLDER.glob("*.py")} == {*PROGRAMS, "harness"}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_on_the_simulator(load, name, seeds):
+    """And its kernels compile for GPUs, without a register spilled."""
+    sim.set_seed(seeds[0])
+    with recorded() as calls:
+        load(name).main(["--ranks", str(PROGRAMS[name][0]), "--target", "sim"])
+    for func in {id(c.kernel): c.kernel.prim_func for c in calls}.values():
+        compile_text(func, "sm_90a")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_compiled_for_sm_80(load, name):
+    with recorded() as calls:
+        load(name).main(["--ranks", str(PROGRAMS[name][0]), "--target", "sim"])
+    for func in {id(c.kernel): c.kernel.prim_func for c in calls}.values():
+        compile_text(func, "sm_80")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, ranks", MANY)
+def test_race_free_under_many_seeds(load, name, ranks, seeds):
+    for seed in seeds[: SEEDS.get(ranks, 3)]:
         sim.set_seed(seed)
-        program.main(["--ranks", str(ranks), "--target", "sim"])
+        load(name).main(["--ranks", str(ranks), "--target", "sim"])
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("ranks", [2, 4])
-def test_on_gpus(program, ranks):
-    program.main(["--ranks", str(ranks), "--target", "cuda"])
+@pytest.mark.parametrize("name, ranks", [(name, ranks) for name, ranks in MANY if ranks in (2, 4)])
+def test_on_gpus(load, name, ranks):
+    load(name).main(["--ranks", str(ranks), "--target", "cuda"])

@@ -2,8 +2,9 @@
 """A tile, a signal, a wait: clean programs are race-free under any seed; without the release, the wait or a barrier the
 simulator shows both lines."""
 
-import importlib.util
+import importlib
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,30 +14,28 @@ import tilescale.language as T
 from tilescale import sim
 from tilescale.distributed import World
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "distributed" / "put_signal.py"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "distributed"
 M, N = 48, 40
 
 
-def example():
-    spec = importlib.util.spec_from_file_location("put_signal_example", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def example(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
+    return importlib.import_module("put_signal")
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
-def test_example_is_race_free(ranks, seeds):
-    module = example()
+def test_example_is_race_free(example, ranks, seeds):
     for seed in seeds:
         sim.set_seed(seed)
-        error, _, _ = module.run(ranks, "sim", 70, 24, iterations=2)
+        error, _, _ = example.run(ranks, "sim", 70, 24, iterations=2)
         assert error <= 1e-6
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("ranks", [2, 4])
-def test_example_on_gpus(ranks):
-    assert example().main(["--ranks", str(ranks), "--target", "cuda", "--iterations", "50"]) <= 1e-5
+def test_example_on_gpus(example, ranks):
+    assert example.main(["--ranks", str(ranks), "--target", "cuda", "--iterations", "50"]) <= 1e-5
 
 
 def program(store="release", wait=True, barrier_before=True, barrier_behind=True, fence=False):

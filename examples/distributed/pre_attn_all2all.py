@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""Before attention: every rank has all heads of a piece of the sequence, and gets all of the sequence for its heads.
+
+[batch, heads, seq / ranks, dim] of each rank becomes [batch, heads / ranks, seq, dim]; with transposed input
+[batch, seq / ranks, heads, dim], as a projection leaves it.
+
+Run: python pre_attn_all2all.py [--ranks N] [--target sim|cuda]
+"""
+
+import harness
+import numpy as np
+import tilescale
+import tilescale.language as T
+from tilescale.distributed import World
+
+
+def pre_attn_program(ranks, batch, heads, seq, dim, transposed=False, block=16, threads=128, dtype="float16"):
+    """`out` has the sequence as (ranks, seq / ranks). `ready`: launches of each rank; `arrived`: tiles that came."""
+    mine, part = heads // ranks, seq // ranks
+    blocks = (part + block - 1) // block
+
+    @T.prim_func
+    def pre_attn(
+        src: T.Tensor((batch, part, heads, dim) if transposed else (batch, heads, part, dim), dtype),
+        out: T.Tensor((batch, mine, ranks, part, dim), dtype),
+        ready: T.Tensor((ranks,), "int32"),
+        arrived: T.Tensor((1,), "int32"),
+        iteration: T.int32,
+    ):
+        with T.Kernel(blocks, heads, batch, threads=threads) as (bs, h, b):
+            rank = T.get_rank()
+            peer = (h // mine + rank) % ranks  # each rank begins with another peer
+            head = h % mine
+            tile = T.alloc_fragment((block, dim), dtype)
+            first = bs == 0 and h == 0 and b == 0
+            if first:  # what this rank read from `out` before is read
+                for p in T.serial(ranks):
+                    T.notify(T.signal(ready, rank), peer=p)
+            rows = slice(bs * block, (bs + 1) * block)
+            if transposed:
+                T.copy(src[b, rows, peer * mine + head, 0:dim], tile)
+            else:
+                T.copy(src[b, peer * mine + head, rows, 0:dim], tile)
+            T.wait(T.signal(ready, peer), at_least=iteration + 1)
+            T.put(tile, out[b, head, rank, rows, 0:dim], peer=peer, signal=T.signal(arrived))
+            if first:  # the other blocks need not stay for it
+                T.wait(T.signal(arrived), at_least=(iteration + 1) * blocks * heads * batch)
+
+    return pre_attn
+
+
+def run(ranks=2, target=None, batch=2, seq=20, dim=24, iterations=2):
+    """How many elements are wrong."""
+    found = 0.0
+    heads, seq = 2 * ranks, seq * ranks
+    for transposed in (False, True):
+        kernel = tilescale.compile(pre_attn_program(ranks, batch, heads, seq, dim, transposed), target=target)
+        with World(ranks, target=target) as w:
+            late = harness.Late(w)
+            shape = (batch, seq // ranks, heads, dim) if transposed else (batch, heads, seq // ranks, dim)
+            src = w.tensor(shape, "float16", name="src")
+            out = w.tensor((batch, heads // ranks, ranks, seq // ranks, dim), "float16", name="out")
+            ready, arrived = w.tensor((ranks,), "int32", name="ready"), w.tensor((1,), "int32", name="arrived")
+            for iteration in range(iterations):
+                inputs = harness.normal(ranks, *shape, dtype=np.float16)
+                harness.spread(src, inputs)
+                harness.poison(out)
+                late()
+                w.launch(kernel, src, out, ready, arrived, iteration)
+                w.barrier()
+                if transposed:
+                    inputs = inputs.swapaxes(2, 3)
+                whole = np.concatenate(list(inputs), axis=2)  # batch, heads, seq, dim
+                for r, part in enumerate(np.split(whole, ranks, axis=1)):
+                    found += harness.wrong(harness.numbers(out[r]).reshape(part.shape), part)
+    return found
+
+
+def main(arguments=None):
+    return harness.main("all-to-all before attention", __doc__, run, 0, arguments)
+
+
+if __name__ == "__main__":
+    main()
