@@ -21,6 +21,9 @@ PROGRAMS = {
     "all_to_all": (2, 3, 4, 8),
     "pre_attn_all2all": (2, 3, 4, 8),
     "post_attn_all2all_transpose": (2, 3, 4, 8),
+    "all_reduce": (2, 3, 4, 8),
+    "reduce_scatter": (2, 3, 4, 8),
+    "broadcast": (2, 3, 4, 8),
 }
 SEEDS = {2: 20, 4: 20}  # of the slow tier; 3 with other numbers of ranks
 MANY = [(name, ranks) for name, counts in PROGRAMS.items() for ranks in counts]
