@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""All-gather and GEMM in one kernel: C = all rows of A @ this rank's columns of B, where each rank has its rows of A.
+
+push: a few blocks put this rank's rows into every rank's copy of A, the others multiply, each tile as soon as its rows
+have come, the rank's own first. pull: no copy; a tile's rows are fetched from their rank on the way to shared memory.
+
+Run: python ag_gemm.py [--ranks N] [--target sim|cuda]
+"""
+
+import harness
+import numpy as np
+import tilescale
+import tilescale.language as T
+from tilescale.distributed import World
+
+
+def push_program(ranks, M, N, K, block_M=64, block_N=64, block_K=32, senders=2, threads=128):
+    """M: rows of each rank. `arrived[r, m]`: row block m of rank r; `ready[r]`: launches in which rank r let go."""
+    rows, columns = (M + block_M - 1) // block_M, (N + block_N - 1) // block_N
+
+    @T.prim_func
+    def ag_gemm_push(
+        A: T.Tensor((M, K), "float16"),
+        B: T.Tensor((K, N), "float16"),
+        C: T.Tensor((ranks, M, N), "float32"),
+        all_A: T.Tensor((ranks, M, K), "float16"),
+        ready: T.Tensor((ranks,), "int32"),
+        arrived: T.Tensor((ranks, rows), "int32"),
+        iteration: T.int32,
+    ):
+        with T.Kernel(senders + ranks * rows * columns, threads=threads) as bx:
+            A_tile = T.alloc_shared((block_M, block_K), "float16")
+            B_tile = T.alloc_shared((block_K, block_N), "float16")
+            C_tile = T.alloc_fragment((block_M, block_N), "float32")
+            rank = T.get_rank()
+            if bx < senders:  # the first blocks: none that waits for them can keep them from running
+                if bx == 0:
+                    for p in T.serial(ranks):
+                        T.notify(T.signal(ready, rank), peer=p)
+                for m in T.serial(bx, rows, senders):
+                    part = slice(m * block_M, (m + 1) * block_M)
+                    for step in T.serial(ranks):
+                        peer = (rank + step) % ranks
+                        T.wait(T.signal(ready, peer), at_least=iteration + 1)
+                        T.put(A[part, 0:K], all_A[rank, part, 0:K], peer=peer, signal=T.signal(arrived, (rank, m)))
+            else:
+                tile = bx - senders
+                origin = (rank + tile // (rows * columns)) % ranks
+                m, n = tile // columns % rows, tile % columns
+                T.clear(C_tile)
+                T.wait(T.signal(arrived, (origin, m)), at_least=iteration + 1)
+                for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=2):
+                    T.copy(all_A[origin, m * block_M : (m + 1) * block_M, k * block_K : (k + 1) * block_K], A_tile)
+                    T.copy(B[k * block_K, n * block_N], B_tile)
+                    T.gemm(A_tile, B_tile, C_tile)
+                T.copy(C_tile, C[origin, m * block_M : (m + 1) * block_M, n * block_N : (n + 1) * block_N])
+
+    return ag_gemm_push
+
+
+def pull_program(ranks, M, N, K, block_M=64, block_N=64, block_K=32, threads=128):
+    """`ready[r]`: launches in which the rows of rank r may be read; `done`: tiles of all ranks that have read them."""
+    rows, columns = (M + block_M - 1) // block_M, (N + block_N - 1) // block_N
+
+    @T.prim_func
+    def ag_gemm_pull(
+        A: T.Tensor((M, K), "float16"),
+        B: T.Tensor((K, N), "float16"),
+        C: T.Tensor((ranks, M, N), "float32"),
+        ready: T.Tensor((ranks,), "int32"),
+        done: T.Tensor((1,), "int32"),
+        iteration: T.int32,
+    ):
+        with T.Kernel(ranks * rows * columns + 1, threads=threads) as bx:
+            A_tile = T.alloc_shared((block_M, block_K), "float16")
+            B_tile = T.alloc_shared((block_K, block_N), "float16")
+            C_tile = T.alloc_fragment((block_M, block_N), "float32")
+            rank = T.get_rank()
+            origin = (rank + bx // (rows * columns)) % ranks
+            m, n = bx // columns % rows, bx % columns
+            if bx == 0:
+                for p in T.serial(ranks):
+                    T.notify(T.signal(ready, rank), peer=p)
+            if bx < ranks * rows * columns:
+                T.clear(C_tile)
+                T.wait(T.signal(ready, origin), at_least=iteration + 1)
+                for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=2):
+                    T.copy(A[m * block_M, k * block_K], A_tile, src_pe=origin)
+                    T.copy(B[k * block_K, n * block_N], B_tile)
+                    T.gemm(A_tile, B_tile, C_tile)
+                T.notify(T.signal(done), peer=origin)
+                T.copy(C_tile, C[origin, m * block_M : (m + 1) * block_M, n * block_N : (n + 1) * block_N])
+            else:  # the last block: A is this rank's again when the kernel ends
+                T.wait(T.signal(done), at_least=(iteration + 1) * ranks * rows * columns)
+
+    return ag_gemm_pull
+
+
+def run_one(form, ranks, target, M, N, K, iterations):
+    make = push_program if form == "push" else pull_program
+    kernel = tilescale.compile(make(ranks, M, N, K), target=target)
+    with World(ranks, target=target) as w:
+        late = harness.Late(w)
+        given = [w.tensor((M, K), "float16", name=f"given{i}") for i in range(iterations)]
+        A, B = w.tensor((M, K), "float16", name="A"), w.tensor((K, N), "float16", name="B")
+        C = [w.tensor((ranks, M, N), name=f"C{i}") for i in range(iterations)]
+        rows = T.ceildiv(M, 64)
+        ready = w.tensor((ranks,), "int32", name="ready")
+        arrived = w.tensor((ranks, rows), "int32", name="arrived")
+        done = w.tensor((1,), "int32", name="done")
+        all_A = w.tensor((ranks, M, K), "float16", name="all_A")
+        a = harness.normal(iterations, ranks, M, K, dtype=np.float16)
+        b = harness.normal(ranks, K, N, dtype=np.float16)
+        harness.poison(A, all_A, *C)
+        harness.spread(B, b)
+        for i in range(iterations):
+            harness.spread(given[i], a[i])
+        fetch = tilescale.compile(harness.copy_program(A, A), target=target)
+        for i in range(iterations):  # A is the same each time
+            w.launch(fetch, given[i], A)
+            late()
+            if form == "push":
+                w.launch(kernel, A, B, C[i], all_A, ready, arrived, i)
+            else:
+                w.launch(kernel, A, B, C[i], ready, done, i)
+        w.barrier()
+        errors = []
+        for i in range(iterations):
+            want = a[i].astype(np.float64) @ b.astype(np.float64)[:, None]  # rank, origin, M, N
+            errors.append(harness.error(harness.gathered(C[i]), want))
+        return float(np.max(errors))
+
+
+def run(ranks=2, target=None, M=72, N=40, K=80, iterations=2):
+    """The larger error of the two forms."""
+    return float(np.max([run_one(form, ranks, target, M, N, K, iterations) for form in ("push", "pull")]))
+
+
+def main(arguments=None):
+    return harness.main("all-gather and GEMM", __doc__, run, 1e-3, arguments)
+
+
+if __name__ == "__main__":
+    main()
