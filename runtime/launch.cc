@@ -365,9 +365,7 @@ void Executable::Call(const TVMFFIAny* args, int32_t num_args, ffi::Any* result)
   const int rank = thread.heap != nullptr ? thread.rank : CurrentRank();
   DeviceState& state = artifact_.uses_heap ? StateOf(PlaceOf(frame))
                                            : StateOf(physical ? frame.device.device_id : rank);
-  // A World launches each rank on its own stream: ranks that share a GPU run together.
-  const Stream stream =
-      thread.heap != nullptr ? thread.heap->stream(thread.rank) : CurrentStream(frame.device);
+  const Stream stream = thread.heap != nullptr ? thread.stream : CurrentStream(frame.device);
   if (artifact_.outputs.empty()) return RunVariant(state, frame, stream, thread.prepare);
   std::vector<ffi::Tensor> outputs = AllocateOutputs(state, &frame);
   RunVariant(state, frame, stream, thread.prepare);

@@ -75,9 +75,9 @@ class Traffic {
     std::string_view text = Str(call->text);
     quiet = quiet || row.name == "comm.quiet";
     bool fence = row.sync == isa::SyncKind::kFence;
-    publishes = publishes || row.name == "comm.quiet" || (fence && text == "sys") ||
-                (text.ends_with(".sys") &&
-                 (text.starts_with("release") || text.starts_with("acq_rel")));
+    publishes =
+        publishes || row.name == "comm.quiet" || (fence && text == "sys") ||
+        (text.ends_with(".sys") && (text.starts_with("release") || text.starts_with("acq_rel")));
     for (const Effect& e : isa::EffectsOf(call)) {
       if (e.mode != ir::Mode::kRead) written.insert(e.region->buffer->storage.get());
     }

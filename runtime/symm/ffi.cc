@@ -14,7 +14,9 @@
 #include <tvm/ffi/string.h>
 
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tilescale::runtime {
@@ -58,8 +60,13 @@ class HeapObj : public ffi::Object {
   void Close() {
     CallGuarded([&] { heap->Close(); });
   }
+  /// Waits for what was launched on the ranks' streams and on callers'.
   void Barrier() {
-    CallGuarded([&] { heap->Barrier(); });
+    CallGuarded([&] {
+      const auto callers = std::exchange(callers_, {});
+      for (const auto& [rank, stream] : callers) heap->device(rank)->Synchronize(stream);
+      heap->Barrier();
+    });
   }
   int64_t DeviceOf(int64_t rank) const {
     return CallGuarded([&] { return heap->device(Checked(rank))->tensor_device().device_id; });
@@ -103,25 +110,31 @@ class HeapObj : public ffi::Object {
     });
   }
 
-  /// Launches of this thread are the rank's from now on, until Leave.
-  void Enter(int64_t rank, bool prepare) {
+  /// Launches of this thread are the rank's from now on, until Leave. `caller`: the current stream
+  /// on the rank's device.
+  void Enter(int64_t rank, bool prepare, int64_t caller) {
     CallGuarded([&] {
       const int r = Checked(rank);
       if (heap->closed()) throw Diag({}, "RuntimeError") << "the world of this launch is closed";
-      SetLaunchPlace({heap, r, prepare});
+      const Stream stream = heap->needs_own_streams() ? heap->stream(r) : Raw(caller);
+      SetLaunchPlace({heap, r, prepare, stream});
+      if (!heap->needs_own_streams() && !prepare) callers_.insert({r, stream});
     });
   }
   void Leave() { SetLaunchPlace({}); }
 
   /// Work of the ranks' streams comes behind what is on the callers' streams (one a rank), and what
   /// those get later behind the ranks'. All ranks at once: a rank must not wait for another's end.
+  /// Nothing where launches go to the callers' streams.
   void Fork(ffi::Array<int64_t> callers) {
     CallGuarded([&] {
+      if (!heap->needs_own_streams()) return;
       for (int r = 0; r < heap->ranks(); ++r) Order(r, Raw(callers[r]), heap->stream(r));
     });
   }
   void Join(ffi::Array<int64_t> callers) {
     CallGuarded([&] {
+      if (!heap->needs_own_streams()) return;
       for (int r = 0; r < heap->ranks(); ++r) Order(r, heap->stream(r), Raw(callers[r]));
     });
   }
@@ -130,6 +143,8 @@ class HeapObj : public ffi::Object {
   TVM_FFI_DECLARE_OBJECT_INFO_FINAL("tilescale.runtime.Heap", HeapObj, ffi::Object);
 
  private:
+  std::set<std::pair<int, Stream>> callers_;  // launched on since the last barrier: rank, stream
+
   static Stream Raw(int64_t handle) { return reinterpret_cast<Stream>(handle); }
 
   int Checked(int64_t rank) const {

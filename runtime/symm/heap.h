@@ -58,10 +58,12 @@ class SymmetricHeap {
   /// The rank of this process; -1: all are of this process.
   int own() const { return own_; }
   virtual const char* transport() const = 0;
-  /// The device that runs a rank's kernels and holds its memory, and the stream that a World
-  /// launches on.
+  /// The device that runs a rank's kernels and holds its memory, and a stream of that rank.
   virtual std::shared_ptr<Device> device(int rank) const = 0;
   virtual Stream stream(int rank) const = 0;
+  /// Ranks may share a device: then a World launches each on its own stream, so that they run
+  /// together. Else it launches on its caller's, which costs no event.
+  virtual bool needs_own_streams() const { return true; }
 
   /// The rank's next allocation, zeroed. Collective: all ranks make the same allocations in the
   /// same order; one that differs from what another rank made is a ValueError naming both.
@@ -109,7 +111,8 @@ class SymmetricHeap {
 struct LaunchPlace {
   std::shared_ptr<SymmetricHeap> heap;
   int rank = 0;
-  bool prepare = false;  // compile and load, do not launch
+  bool prepare = false;     // compile and load, do not launch
+  Stream stream = nullptr;  // of launches, if the heap was set by a World
 };
 /// Null heap: launches of this thread are of no World.
 void SetLaunchPlace(LaunchPlace place);

@@ -45,6 +45,7 @@ class LocalHeap : public SymmetricHeap {
     return devices_[static_cast<size_t>(rank) % devices_.size()];
   }
   Stream stream(int rank) const override { return streams_[static_cast<size_t>(rank)]; }
+  bool needs_own_streams() const override { return devices_.size() < base_.size(); }
 
   void* Peer(const void* address, int from, int to) const override {
     return base_[static_cast<size_t>(to)] +

@@ -90,7 +90,7 @@ def test_strided_regions(ranks):
             np.asarray(A[r])[...] = rng.standard_normal((8, 12, 2))
             np.asarray(B[r])[...] = -1
         for r in range(ranks):  # the view with strides of each rank
-            w._heap.enter(r, False)
+            w._heap.enter(r, False, 0)
             kernel(np.asarray(A[r])[:, :, 0], B[r])
             w._heap.leave()
         w.barrier()

@@ -81,6 +81,7 @@ static int launched(const char* call, const unsigned* grid, const unsigned* bloc
 int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                    unsigned shared, void* stream, void** args, void** extra) {
   const unsigned grid[] = {gx, gy, gz}, block[] = {bx, by, bz};
+  if (option("STUB_STREAMS", 0)) printf("launch on %p\n", stream);
   return launched("plain", grid, block, shared, args);
 }
 int cuLaunchKernelEx(const Config* config, void* function, void** args, void** extra) {
@@ -189,7 +190,10 @@ int cuMemcpyHtoD_v2(void* target, const void* source, size_t bytes) {
 int cuCtxSynchronize(void) { return printf("synchronize\n"), 0; }
 int cuStreamCreate(void** stream, unsigned flags) { return *stream = (void*)0x44, 0; }
 int cuStreamDestroy_v2(void* stream) { return 0; }
-int cuStreamSynchronize(void* stream) { return 0; }
+int cuStreamSynchronize(void* stream) {
+  if (option("STUB_STREAMS", 0)) printf("wait for %p\n", stream);
+  return 0;
+}
 int cuStreamWaitEvent(void* stream, void* event, unsigned flags) { return 0; }
 int cuEventCreate(void** event, unsigned flags) { return *event = (void*)0x55, 0; }
 int cuEventDestroy_v2(void* event) { return printf("destroy event\n"), 0; }

@@ -239,7 +239,7 @@ entry = executable(whole.to_bytes(), None).entry()
 error_of(lambda: entry(1, 1))
 heap = function("open_heap")("local", 2, -1, 0, "", 0)
 for rank in (0, 1, 0):
-    heap.enter(rank, False)
+    heap.enter(rank, False, 0)
     entry(1, 1)
     heap.leave()
 """
@@ -251,3 +251,27 @@ for rank in (0, 1, 0):
     )
     assert [line.split()[0] for line in lines[1:]] == ["load", "rank", "plain", "load", "rank", "plain", "plain"]
     assert lines[2] == "rank 0 of 2, next at 1" and lines[5] == "rank 1 of 2, next at 1"
+
+
+@pytest.mark.parametrize(("gpus", "stream"), [(1, "0x44"), (2, "0x77")])
+def test_ranks_with_a_gpu_each_launch_on_the_callers_streams(run, gpus, stream):
+    body = """
+executable = function("executable")
+whole = artifact()
+whole.uses_heap = True
+entry = executable(whole.to_bytes(), None).entry()
+heap = function("open_heap")("local", 2, -1, 0, "", 0)
+heap.fork([0x77, 0x77])
+for rank in range(2):
+    heap.enter(rank, False, 0x77)
+    entry(1, 1)
+    heap.leave()
+heap.join([0x77, 0x77])
+heap.barrier()
+"""
+    lines = run(HEAP + body, STUB_DEVICES=str(gpus), STUB_STREAMS="1")
+    lines = [line for line in lines if line.split()[0] in ("launch", "wait", "record")]
+    forked = ["record on 0x77"] * 2 if gpus == 1 else []
+    joined = ["record on 0x44"] * 2 if gpus == 1 else []
+    waited = ["wait for 0x44"] * 2 if gpus == 1 else ["wait for 0x77"] * 2 + ["wait for 0x44"] * 2
+    assert lines == [*forked, *[f"launch on {stream}"] * 2, *joined, *waited]

@@ -125,7 +125,7 @@ class Allocator:
 
     def bind(self, keep: Callable[[], None]) -> None:
         """Calls `keep` while launches of this thread are this allocator's."""
-        self._heap.enter(self.rank, True)
+        self._heap.enter(self.rank, True, 0)
         try:
             keep()
         finally:

@@ -107,15 +107,15 @@ class World:
         streams = [self._caller_stream(r) for r in range(self.ranks)]
         # Loading a module may wait for running kernels, which may wait for the rank that is loading: all load first.
         for r in range(self.ranks):
-            self._as_rank(r, kernel, by_rank[r], prepare=True)
+            self._as_rank(r, kernel, by_rank[r], streams[r], prepare=True)
         self._launched.append(by_rank)
         self._heap.fork(streams)
         for r in range(self.ranks):
-            self._as_rank(r, kernel, by_rank[r], prepare=False)
+            self._as_rank(r, kernel, by_rank[r], streams[r], prepare=False)
         self._heap.join(streams)
 
-    def _as_rank(self, rank: int, kernel: Any, args: list[Any], prepare: bool) -> None:
-        self._heap.enter(rank, prepare)
+    def _as_rank(self, rank: int, kernel: Any, args: list[Any], stream: int, prepare: bool) -> None:
+        self._heap.enter(rank, prepare, stream)
         try:
             kernel(*args)
         finally:
