@@ -276,6 +276,8 @@ Expected<ReducePlan> PlanReduce(const Layout& layout, int dim) {
     int64_t p = int64_t(std::bit_ceil(uint64_t(inside)));
     bool room = std::has_single_bit(uint64_t(s)) && s * p <= 32;
     for (int64_t u : used) room &= u <= s || u % (s * p) == 0;
+    // Two digits of one stride: lanes that hold several of the elements in one register.
+    room &= std::count(used.begin(), used.end(), s) == 1;
     if (!room) {
       return Refusal{std::to_string(n) + " lanes " + std::to_string(s) +
                      " apart have no aligned power-of-two room: through shared memory"};

@@ -157,7 +157,12 @@ def test_agrees_with_the_reference_on_fresh_programs(make):
     for _ in range(150):
         seed = random.SystemRandom().randrange(1 << 48)
         program = make(random.Random(seed))
-        assert core.solve(program_text(*program), False) == explain(solve(*program)), seed
+        got = core.solve(program_text(*program), False)
+        try:
+            want = explain(solve(*program))
+        except NotExpressible:
+            continue  # no layout without a conversion inside a class: the core then takes one, and has answered
+        assert got == want, seed
 
 
 # -- shared families

@@ -95,6 +95,15 @@ def test_an_endless_loop_without_accesses_is_reported(monkeypatch):
     assert f"{HERE}:" in str(error.value)
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """A job in the background starts with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("program", ENDLESS, ids=lambda f: f.__name__)
 def test_ctrl_c_ends_a_simulation(program, monkeypatch):
     monkeypatch.setenv("TILESCALE_SIM_HANG_MS", "100000")

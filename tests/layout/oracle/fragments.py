@@ -92,7 +92,7 @@ def reduce_plan(L, dim):
             continue
         inside = min(n, max(32 // s, 1))
         p = 1 << (inside - 1).bit_length()
-        if s & (s - 1) or s * p > 32 or any(u % (s * p) for u in used if u > s):
+        if s & (s - 1) or s * p > 32 or any(u % (s * p) for u in used if u > s) or used.count(s) > 1:
             raise NotExpressible(f"{n} lanes {s} apart have no aligned power-of-two room: through shared memory")
         lanes.append(Stage("lanes", p, s))
         warps *= cdiv(n, inside)
