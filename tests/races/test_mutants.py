@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every eighth seeded fault of the examples under two seeds, and whether the tables of docs/simulator.md still speak of
+"""Every sixteenth seeded fault of the examples under two seeds, and whether the tables of docs/simulator.md still speak of
 the faults that the compiler makes. `./dev mutants` runs them all."""
 
 import json
@@ -8,19 +8,21 @@ import sys
 from pathlib import Path
 
 import mutants
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*arguments: str) -> str:
     command = [sys.executable, str(ROOT / "tests" / "mutants.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=mutants.environment())
+    done = subprocess.run(command, capture_output=True, text=True, env=mutants.environment())
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
+@pytest.mark.timeout(900)
 def test_a_sample_is_noticed():
-    assert " 0 problems" in run("--stride", "8", "--seeds", "2")
+    assert " 0 problems" in run("--stride", "16", "--seeds", "2")
 
 
 def test_tables_are_not_stale():
