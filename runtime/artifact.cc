@@ -11,7 +11,7 @@ namespace tilescale::runtime {
 namespace {
 
 // Bumped whenever a field is added, removed or changes its meaning.
-constexpr uint32_t kFormatVersion = 3;
+constexpr uint32_t kFormatVersion = 4;
 constexpr std::string_view kMagic = "TSARTIF1";
 
 bool SameDType(const DLDataType& a, const DLDataType& b) {
@@ -43,7 +43,7 @@ template <class V, class T>
 void VisitFields(V& v, T& t)
   requires std::is_same_v<std::remove_const_t<T>, Workspace>
 {
-  v(t.name), v(t.bytes), v(t.zeroed);
+  v(t.name), v(t.bytes), v(t.zeroed), v(t.of_heap);
 }
 template <class V, class T>
 void VisitFields(V& v, T& t)
@@ -270,7 +270,9 @@ std::string Artifact::ToString() const {
     out += variants[i].source.empty() ? " (not generated)\n" : "\n";
     for (const Workspace& workspace : variants[i].workspaces) {
       out += "  workspace " + workspace.name + ": " + workspace.bytes.ToString(names) +
-             (workspace.zeroed ? " bytes of zeros\n" : " bytes\n");
+             (workspace.of_heap  ? " bytes of the heap\n"
+              : workspace.zeroed ? " bytes of zeros\n"
+                                 : " bytes\n");
     }
     for (const KernelLaunch& kernel : variants[i].kernels) {
       out += "  kernel " + kernel.entry;

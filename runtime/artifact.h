@@ -68,11 +68,12 @@ struct HostCheck {
 };
 
 /// Memory of one launch, in global memory, 256-byte aligned. Zeros, or not initialised (poisoned on
-/// sim).
+/// sim). `of_heap`: not of the launch, but the words in which the ranks of its heap meet.
 struct Workspace {
   std::string name;
   HostExpr bytes;
   bool zeroed = false;
+  bool of_heap = false;
 
   bool operator==(const Workspace&) const = default;
 };

@@ -78,6 +78,11 @@ Executable::DeviceState& Executable::StateOf(const LaunchPlace& place) {
   fresh->rank = place.rank;
   fresh->table = place.heap->Table(place.rank);
   fresh->heap_table = &fresh->table;
+  for (const Variant& v : artifact_.variants) {
+    for (const Workspace& w : v.workspaces) {
+      if (w.of_heap) fresh->barrier_words = place.heap->BarrierWords(place.rank);
+    }
+  }
   return *rank_states_.emplace_back(std::move(fresh));
 }
 

@@ -65,6 +65,7 @@ class Executable {
   struct DeviceState {
     std::shared_ptr<Device> device;
     const HeapTable* heap_table = nullptr;  // for modules that have one
+    void* barrier_words = nullptr;          // of this rank of the heap, if a kernel needs them
     std::array<std::atomic<const LoadedVariant*>, kMaxVariants> variants{};
     std::vector<std::unique_ptr<LoadedVariant>> owned;
   };

@@ -41,7 +41,9 @@ class Workspaces {
  public:
   Workspaces(Device& device, Stream stream) : device_(device), stream_(stream) {}
   ~Workspaces() {
-    for (int i = 0; i < count_; ++i) device_.Free(addresses_[i], stream_);
+    for (int i = 0; i < count_; ++i) {
+      if (addresses_[i] != lent_) device_.Free(addresses_[i], stream_);
+    }
   }
   Workspaces(const Workspaces&) = delete;
   Workspaces& operator=(const Workspaces&) = delete;
@@ -50,12 +52,15 @@ class Workspaces {
     void* at = addresses_[count_++] = device_.Allocate(bytes, stream_);
     if (zeroed) device_.Zero(at, bytes, stream_);
   }
+  // Memory that stays with its owner.
+  void Lend(void* address) { lent_ = addresses_[count_++] = address; }
   void* const* addresses() const { return addresses_; }
 
  private:
   Device& device_;
   Stream stream_;
   int count_ = 0;
+  void* lent_ = nullptr;
   void* addresses_[kMaxWorkspaces];
 };
 
@@ -207,7 +212,7 @@ std::vector<BufferArg> Executable::DescribeBuffers(const LoadedVariant& loaded, 
       buffer.address = workspaces[arg.index];
       buffer.bytes = EvaluateOrThrow(workspace.bytes, frame, "workspace");
       buffer.dtype = {kDLUInt, 8, 1};
-      buffer.fresh = IsFirstUse(loaded.variant, index, arg);
+      buffer.fresh = !workspace.of_heap && IsFirstUse(loaded.variant, index, arg);
       continue;
     }
     const Param& param = artifact_.params[arg.index];
@@ -280,7 +285,11 @@ void Executable::Launch(DeviceState& state, const LoadedVariant& loaded, const C
   Workspaces workspaces(*state.device, stream);
   for (const Workspace& workspace : loaded.variant.workspaces) {
     const int64_t bytes = EvaluateOrThrow(workspace.bytes, frame, "workspace");
-    workspaces.Add(static_cast<size_t>(std::max<int64_t>(bytes, 0)), workspace.zeroed);
+    if (workspace.of_heap) {
+      workspaces.Lend(state.barrier_words);
+    } else {
+      workspaces.Add(static_cast<size_t>(std::max<int64_t>(bytes, 0)), workspace.zeroed);
+    }
   }
   for (size_t i = 0; i < loaded.functions.size(); ++i) {
     LaunchKernel(state, loaded, i, frame, workspaces.addresses(), stream);

@@ -109,7 +109,8 @@ class RemoteHeap : public runtime::SymmetricHeap {
  public:
   explicit RemoteHeap(const runtime::HeapRequest& request)
       : SymmetricHeap(request),
-        index_(Ask(Packer().Put(Request::kOpenHeap).Put(u64(request.limit))).Get<u64>()) {}
+        opened_(Ask(Packer().Put(Request::kOpenHeap).Put(u64(request.limit)))),
+        index_(opened_.Get<u64>()) {}
 
   const char* transport() const override { return "sim"; }
   std::shared_ptr<runtime::Device> device(int rank) const override {
@@ -136,10 +137,17 @@ class RemoteHeap : public runtime::SymmetricHeap {
     blocks_.Remove(address);
     AskQuietly(Packer().Put(Request::kHeapFree).Put(index_).Put(u64(Peer(address, 0, own()))));
   }
+  // Those of the machine's heap.
+  void* MakeBarrierWords() override {
+    void* base = Peer(reinterpret_cast<void*>(opened_.Get<u64>()), own(), 0);
+    blocks_.Add(base, runtime::kBarrierWords.bytes);
+    return base;
+  }
   void OnClose() override { Ask(Packer().Put(Request::kCloseHeap).Put(index_)); }
 
  private:
-  u64 index_;  // in order of opening
+  Unpacker opened_;  // the answer: the index, this rank's words
+  u64 index_;        // in order of opening
   Blocks blocks_;
 };
 

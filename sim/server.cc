@@ -258,7 +258,8 @@ void Client::Serve() {
 void Client::Heaps(Request request, Unpacker& ask, Packer* answer) {
   const u32 me = u32(rank);
   if (request == Request::kOpenHeap) {
-    answer->Put(server_->OpenHeap(me, ask.Get<u64>()));
+    const u64 opened = server_->OpenHeap(me, ask.Get<u64>());
+    answer->Put(opened).Put(u64(server_->Heap(opened)->BarrierWords(rank)));
     return;
   }
   const auto index = ask.Get<u64>();

@@ -204,6 +204,7 @@ class BuilderObj : public ffi::Object {
   void PrintBuffer(const Buffer& buffer, const std::string& message, int64_t thread);
   void PrintValue(const ffi::Any& value, const std::string& message);
   Var SyncGrid();
+  Var SyncRanks(const Values& args);
 
   std::vector<Frame> frames_;
   std::vector<Label> labels_;
@@ -222,6 +223,7 @@ class BuilderObj : public ffi::Object {
   ffi::ObjectPtr<OptionsObj> options_;
   ffi::ObjectPtr<KernelObj> kernel_;
   Buffer grid_barrier_;  // of this kernel's T.sync_grid
+  Buffer rank_barrier_;  // of this kernel's T.barrier_all
   int num_kernels_ = 0;
 };
 class Builder : public ffi::ObjectRef {

@@ -246,7 +246,11 @@ Buffer BuilderObj::AddAlloc(std::string_view scope, DataType dtype, const Values
   auto alloc = ffi::make_object<AllocObj>();
   alloc->buffer = buffer;
   if (!options.empty() && !IsNone(options[0])) {
-    if (*space != Space::kVar) Raise("ValueError", "only T.alloc_var takes an initial value");
+    // The host fills a workspace with zeros only.
+    bool zeros = root == Root::kWorkspace && IsConst(ToExpr(options[0]), 0);
+    if (*space != Space::kVar && !zeros) {
+      Raise("ValueError", "only T.alloc_var takes an initial value");
+    }
     alloc->init = ToTyped(options[0], dtype);
     CheckUses(alloc->init.get());
   }

@@ -494,13 +494,26 @@ Var BuilderObj::EmitCall(std::string_view instr, std::vector<Expr> args, DataTyp
   return var;
 }
 
+// (op, completes): the ranks meet in words that belong to the heap.
+Var BuilderObj::SyncRanks(const Values& args) {
+  if (!rank_barrier_.defined()) {
+    constexpr int64_t kMaxRanks = 72;  // runtime/symm/heap.h
+    rank_barrier_ = AddAlloc("global", Int(32), {kMaxRanks}, {});
+    SetName(rank_barrier_, "rank_barrier");
+    const_cast<StorageObj*>(rank_barrier_->storage.get())->root_ =
+        static_cast<int64_t>(Root::kHeap);
+  }
+  if (ToInt(Arg(args, 1), "completes") != 0) EmitCall("comm.quiet", {});
+  AddTile(ToText(Arg(args, 0), "op"), {rank_barrier_});
+  return Var();
+}
+
 // The blocks meet in a word that belongs to the launch and starts as zero.
 Var BuilderObj::SyncGrid() {
   if (!grid_barrier_.defined()) {
     kernel_->cooperative = true;
-    grid_barrier_ = AddAlloc("global", UInt(32), {int64_t{1}}, {});
+    grid_barrier_ = AddAlloc("global", UInt(32), {int64_t{1}}, {int64_t{0}});
     SetName(grid_barrier_, "grid_barrier");
-    allocs_.at(grid_barrier_.get())->init = MakeConst(0, UInt(32));
   }
   EmitCall("bar.cta", {});
   EmitCall("grid.sync", {ToAddress(grid_barrier_)});
@@ -544,6 +557,7 @@ Var BuilderObj::AddCall(const std::string& name, const Values& args, const ffi::
   if (name == "tma_store_wait") return WaitStores(this, args);
   if (name == "set_max_nreg") return SetMaxNreg(this, args);
   if (name == "call_extern") return CallExtern(this, args);
+  if (name == "barrier_all") return SyncRanks(args);
   if (name == "sync_grid") {
     return SyncGrid();
   }

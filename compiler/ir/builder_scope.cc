@@ -389,7 +389,7 @@ void BuilderObj::Close(Frame frame) {
         ws_schedule_.clear();
       }
       kernel_ = nullptr;
-      grid_barrier_ = Buffer();
+      grid_barrier_ = rank_barrier_ = Buffer();
       break;
     case RegionKind::kFor:
       static_cast<ForObj*>(frame.node.get())->body = body;

@@ -68,6 +68,19 @@ std::vector<Instr> Rows() {
     r.needs_heap = true;
     out.push_back(r);
   }
+  for (bool warp : {true, false}) {
+    Instr r;
+    r.name = warp ? "comm.barrier_warp" : "comm.barrier_thread";
+    r.header = "comm/sync.cuh";
+    r.function = warp ? "ts::comm::barrier_warp" : "ts::comm::barrier_thread";
+    r.effects = {{0, ir::Mode::kAtomic}};
+    r.issue = warp ? Issue::kWarp : Issue::kThread;
+    r.order = ir::Order::kAcqRel;
+    r.scope = ir::MemScope::kSys;
+    r.convergent = warp;
+    r.needs_heap = true;
+    out.push_back(r);
+  }
   return out;
 }
 

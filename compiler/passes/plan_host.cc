@@ -119,6 +119,7 @@ class HostPlanner {
         if (n->kind == NodeKind::kCall) {
           const auto* call = static_cast<const CallObj*>(n);
           if (!isa::Get(Str(call->instr)).needs_heap) return true;
+          out_->uses_heap = true;
           for (const Expr& a : call->args) {
             if (const auto* addr = a.as<AddrObj>()) reach(addr->region, call->span);
           }
@@ -138,7 +139,8 @@ class HostPlanner {
       for (const Expr& e : alloc->buffer->shape) count = count * Host(e);
       HostExpr bytes =
           FloorDiv(count * HostExpr(alloc->buffer->dtype.bits) + HostExpr(7), HostExpr(8));
-      v.workspaces.push_back({std::string(alloc->buffer->name), bytes, alloc->init.defined()});
+      v.workspaces.push_back({std::string(alloc->buffer->name), bytes, alloc->init.defined(),
+                              alloc->buffer->storage->root() == Root::kHeap});
     }
     const runtime::HostNames names = out_->Names();
     MapKernels(func_, [&](const Kernel& k) {

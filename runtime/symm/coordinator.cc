@@ -147,6 +147,7 @@ void Coordinator::Serve(Client* client) {
           break;
         case Request::kSegment: {
           const std::lock_guard lock(mutex_);
+          CoverWithSegments();
           answer.Put(segments_.at(static_cast<size_t>(ask.Get<int64_t>())));
           break;
         }
@@ -202,7 +203,8 @@ void Coordinator::Hello(Client* client, Unpacker& ask) {
   if (limit_ < 0) {
     limit_ = limit;
     limit_rank_ = rank;
-    arena_ = std::make_unique<Arena>(limit);
+    arena_ = std::make_unique<Arena>(limit + kReserved);
+    arena_->Allocate(kReserved);
   }
   if (limit != limit_) {
     throw Diag({}, "ValueError") << "the heap of rank " << rank << " has " << limit
@@ -233,12 +235,7 @@ void Coordinator::Allocate(int rank, Unpacker& ask, Packer* answer) {
           << " bytes on each rank, of which " << arena_->end() << " are used up to the last block"
           << Help("pass a larger size to get_allocator");
     }
-    // Rounded up to segments; the last one may reach beyond the heap's limit.
-    while (mapped_ < arena_->end()) {
-      const int64_t need = arena_->end() - mapped_;
-      segments_.push_back((need + segment_bytes_ - 1) / segment_bytes_ * segment_bytes_);
-      mapped_ += segments_.back();
-    }
+    CoverWithSegments();
     blocks_.push_back({name, bytes, rank, {offset, static_cast<int64_t>(segments_.size())}, 0});
   }
   const Block& block = blocks_[index];
@@ -250,6 +247,15 @@ void Coordinator::Allocate(int rank, Unpacker& ask, Packer* answer) {
   }
   ++made_[rank];
   answer->Put(block.place);
+}
+
+// The last segment may reach beyond the heap's limit.
+void Coordinator::CoverWithSegments() {
+  while (mapped_ < arena_->end()) {
+    const int64_t need = arena_->end() - mapped_;
+    segments_.push_back((need + segment_bytes_ - 1) / segment_bytes_ * segment_bytes_);
+    mapped_ += segments_.back();
+  }
 }
 
 void Coordinator::Free(Unpacker& ask) {

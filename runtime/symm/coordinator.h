@@ -34,6 +34,9 @@ struct Placement {
 /// 0's), all ranks talk to it, that one included. Ranks of one host only: files are passed.
 class Coordinator {
  public:
+  /// Bytes at the start of each rank's memory that are the heap's own.
+  static constexpr int64_t kReserved = 2 * Arena::kAlign;
+
   /// Throws Diag (BootstrapError) if the address is in use.
   Coordinator(const std::string& address, int ranks);
   ~Coordinator();
@@ -64,6 +67,7 @@ class Coordinator {
   void Hello(Client* client, Unpacker& ask);
   void Allocate(int rank, Unpacker& ask, Packer* answer);
   void Free(Unpacker& ask);
+  void CoverWithSegments();
   Export WaitForExport(int64_t segment, int rank);
   void Leave(Client* client, bool dead);
 

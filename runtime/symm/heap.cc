@@ -157,6 +157,7 @@ std::shared_ptr<SymmetricHeap> OpenHeap(std::string_view transport, const HeapRe
     make = found->second;
   }
   auto heap = make(request);
+  heap->barrier_words_ = heap->MakeBarrierWords();
   const std::unique_lock lock(registry.mutex);
   std::erase_if(registry.heaps, [](const auto& weak) { return weak.expired(); });
   registry.heaps.push_back(heap);

@@ -37,6 +37,9 @@ struct HeapBlock {
   bool operator==(const HeapBlock& other) const { return bytes == other.bytes; }
 };
 
+/// The words of SymmetricHeap::BarrierWords.
+inline const HeapBlock kBarrierWords{"rank_barrier", 4 * kMaxRanks, {kDLInt, 32, 1}};
+
 /// What a heap is asked to be.
 struct HeapRequest {
   int ranks = 1;
@@ -71,6 +74,9 @@ class SymmetricHeap {
   /// The memory is free once all ranks (of this process) have freed it. A rank's second call is
   /// nothing.
   void Free(int rank, void* address);
+  /// One word of int32 for each rank, in which ranks meet without a tensor of the program: zeros
+  /// when no kernel runs. Reserved by OpenHeap, and no part of the limit.
+  virtual void* BarrierWords(int rank) { return Peer(barrier_words_, 0, rank); }
   /// The same place on another rank.
   virtual void* Peer(const void* address, int from, int to) const = 0;
   /// The rank whose memory holds the address; -1: none. Any thread, while others allocate.
@@ -88,6 +94,8 @@ class SymmetricHeap {
   /// Memory for all ranks, the same size on each; rank 0's address.
   virtual void* Make(const HeapBlock& block) = 0;
   virtual void Release(void* address_on_rank_0) = 0;
+  /// The place of BarrierWords; rank 0's address.
+  virtual void* MakeBarrierWords() { return Make(kBarrierWords); }
   virtual void OnClose() {}
 
  private:
@@ -103,8 +111,11 @@ class SymmetricHeap {
   int64_t used_ = 0;  // bytes of blocks that live, each rounded up
   std::atomic<bool> closed_ = false;
   std::mutex mutex_;
-  std::vector<Entry> entries_;  // in order of allocation
-  std::vector<size_t> made_;    // by rank: how many
+  std::vector<Entry> entries_;     // in order of allocation
+  std::vector<size_t> made_;       // by rank: how many
+  void* barrier_words_ = nullptr;  // on rank 0
+
+  friend std::shared_ptr<SymmetricHeap> OpenHeap(std::string_view, const HeapRequest&);
 };
 
 /// Which rank this thread launches for.

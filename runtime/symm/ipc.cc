@@ -9,6 +9,7 @@
 #include "support/diagnostics.h"
 
 #include <algorithm>
+#include <mutex>
 #include <unistd.h>
 
 namespace tilescale::runtime {
@@ -21,16 +22,19 @@ int64_t RoundUp(int64_t bytes, int64_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
 
+static_assert(4 * kMaxRanks <= Coordinator::kReserved);
+
 class IpcHeap : public SymmetricHeap {
  public:
   IpcHeap(const HeapRequest& request, std::shared_ptr<Device> device, bool files)
       : SymmetricHeap(request),
         device_(std::move(device)),
         files_(files),
-        bytes_(RoundUp(request.limit, RoundUp(kSegment, Granularity()))),
+        bytes_(RoundUp(Capacity(request), RoundUp(kSegment, Granularity()))),
         client_(request.address, request.own, request.ranks, request.limit,
                 files ? RoundUp(kSegment, Granularity()) : bytes_) {
     try {
+      stream_ = device_->CreateStream();
       if (files_) {
         for (int r = 0; r < ranks(); ++r) {
           base_.push_back(
@@ -39,7 +43,6 @@ class IpcHeap : public SymmetricHeap {
       } else {
         OpenHandles();
       }
-      stream_ = device_->CreateStream();
     } catch (...) {
       ReleaseAll();
       throw;
@@ -64,6 +67,11 @@ class IpcHeap : public SymmetricHeap {
     }
     return -1;
   }
+  // Waits until all ranks have allocated, or come here too.
+  void* BarrierWords(int rank) override {
+    if (files_) MapSegments(1);
+    return SymmetricHeap::BarrierWords(rank);
+  }
   HeapTable Table(int rank) const override {
     HeapTable table;
     table.rank = rank;
@@ -81,6 +89,7 @@ class IpcHeap : public SymmetricHeap {
     device_->Synchronize(stream_);
     return base_[0] + place.offset;
   }
+  void* MakeBarrierWords() override { return base_[0]; }
   void Release(void* address) override {
     try {
       client_.Free(static_cast<char*>(address) - base_[0]);
@@ -96,6 +105,7 @@ class IpcHeap : public SymmetricHeap {
   // The memory of all ranks behind the segments up to `count`. All ranks come here: each waits for
   // what the others map.
   void MapSegments(int64_t count) {
+    const std::lock_guard lock(mapping_);
     while (static_cast<int64_t>(segments_.size()) < count) {
       const auto segment = static_cast<int64_t>(segments_.size());
       const int64_t offset =
@@ -105,6 +115,7 @@ class IpcHeap : public SymmetricHeap {
       try {
         const int file = device_->MapExported(At(own(), offset), static_cast<size_t>(bytes));
         mapped.push_back(own());
+        if (segment == 0) ZeroBarrierWords();
         client_.Export(segment, file, "");
         close(file);
         for (int r = 0; r < ranks(); ++r) {
@@ -130,11 +141,18 @@ class IpcHeap : public SymmetricHeap {
     }
   }
 
+  // Before another rank can reach them.
+  void ZeroBarrierWords() {
+    device_->Zero(At(own(), 0), static_cast<size_t>(kBarrierWords.bytes), stream_);
+    device_->Synchronize(stream_);
+  }
+
   void OpenHandles() {
     base_.assign(static_cast<size_t>(ranks()), nullptr);
     std::string handle;
     base_[static_cast<size_t>(own())] =
         static_cast<char*>(device_->AllocateExported(static_cast<size_t>(bytes_), &handle));
+    ZeroBarrierWords();
     client_.Export(0, -1, handle);
     for (int r = 0; r < ranks(); ++r) {
       if (r == own()) continue;
@@ -144,6 +162,11 @@ class IpcHeap : public SymmetricHeap {
   }
 
   void* At(int rank, int64_t offset) const { return base_[static_cast<size_t>(rank)] + offset; }
+
+  // The limit is for the blocks of the program.
+  static int64_t Capacity(const HeapRequest& request) {
+    return request.limit + Coordinator::kReserved;
+  }
 
   // What there is, also of a heap that was made in part.
   void ReleaseAll() {
@@ -169,6 +192,7 @@ class IpcHeap : public SymmetricHeap {
   bool files_;
   int64_t bytes_;  // of each rank's range of addresses
   CoordinatorClient client_;
+  std::mutex mapping_;       // of segments
   std::vector<char*> base_;  // by rank
   Stream stream_ = nullptr;
   std::vector<std::pair<int64_t, int64_t>> segments_;  // offset, bytes

@@ -28,6 +28,8 @@ ELSEWHERE = {
     "copy_run": "moves between ranks: tests/distributed",
     "copy_run_nbi": "moves between ranks: tests/distributed",
     "barrier_blocks": "needs ranks: tests/distributed",
+    "barrier_thread": "needs ranks: tests/distributed",
+    "barrier_warp": "needs ranks: tests/distributed",
     "grid_sync": "needs a cooperative launch: tests/numerics/test_grid.py",
     **{
         f"wait_{relation}": "waits for another rank: tests/distributed"

@@ -62,6 +62,30 @@ def test_put_get_and_signals(move, way, ranks, seeds):
                 np.testing.assert_array_equal(np.asarray(B[r]), inputs[source])
 
 
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_meetings(ranks, seeds):
+    @T.prim_func
+    def main(A: T.Tensor((N,), "float32"), B: T.Tensor((N,), "float32"), C: T.Tensor((4, N), "float32")):
+        with T.Kernel(1, threads=64):
+            T.putmem_nbi_block(B, A, N * 4, (T.get_pe() + 1) % T.get_pe_num())
+            T.barrier_all_block()
+            T.fcollect_block(T.Team.WORLD, T.address_of(C[0, 0]), T.address_of(B[0]), N)
+
+    kernel = tilescale.compile(main, target="sim")
+    for seed in seeds[:5]:
+        sim.set_seed(seed)
+        with World(ranks, target="sim") as w:
+            A, B, C = w.tensor(N, name="A"), w.tensor(N, name="B"), w.tensor((4, N), name="C")
+            inputs = [np.random.default_rng().standard_normal(N).astype(np.float32) for _ in range(ranks)]
+            for r in range(ranks):
+                np.asarray(A[r])[...] = inputs[r]
+                np.asarray(C[r])[...] = np.nan
+            w.launch(kernel, A, B, C)
+            w.barrier()
+            for r in range(ranks):
+                np.testing.assert_array_equal(np.asarray(C[r])[:ranks], [inputs[i - 1] for i in range(ranks)])
+
+
 def peer_load():
     @T.prim_func
     def main(A: T.Tensor((4,), "int32"), B: T.Tensor((4,), "int32")):

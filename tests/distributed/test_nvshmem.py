@@ -197,3 +197,89 @@ def test_blocks_of_one_gpu_meet(seeds):
         sim.set_seed(seed)
         with pytest.raises(sim.DataRace, match=r"A\["):
             kernel(A, np.zeros(1, np.uint32), out)
+
+
+def collective(name, scope):
+    """Data that only the meeting orders; twice, so that its words serve again."""
+
+    @T.prim_func
+    def main(A: T.Tensor((2, 40), "float32"), B: T.Tensor((2, 5, 40), "float32"), C: T.Tensor((2, 5, 40), "float32")):
+        with T.Kernel(1, threads=64):
+            tx = T.get_thread_binding()
+            after = (T.get_pe() + 1) % T.get_pe_num()
+            for i in T.serial(2):
+                if tx < SCOPES[scope]:
+                    if name in ("barrier_all", "sync_all"):
+                        getattr(T, f"putmem{'_nbi' if name == 'barrier_all' else ''}{scope}")(
+                            T.address_of(B[i, 0, 0]), T.address_of(A[i, 0]), 160, after
+                        )
+                        getattr(T, name + scope)()
+                    elif name == "fcollect":
+                        getattr(T, name + scope)(T.Team.WORLD, T.address_of(B[i, 0, 0]), T.address_of(A[i, 0]), 40)
+                    else:
+                        count = 160 if name == "broadcastmem" else 40
+                        getattr(T, name + scope)(0, T.address_of(B[i, 0, 0]), T.address_of(A[i, 0]), count, 1)
+                T.sync_threads()
+                T.copy(B[i, 0:5, 0:40], C[i, 0:5, 0:40])
+                T.sync_threads()
+
+    return main
+
+
+COLLECTIVES = [(n, s) for n in ("barrier_all", "sync_all", "broadcast", "fcollect") for s in SCOPES]
+
+
+@pytest.mark.parametrize(("name", "scope"), [*COLLECTIVES, ("broadcastmem", "_block")])
+def test_collectives(name, scope, seeds):
+    func = collective(name, scope)
+    for seed, ranks in zip(seeds[: 20 if scope == "_block" else 3], itertools.cycle([2, 4])):
+        sim.set_seed(seed)
+        a = [raw((2, 40), "float32") for _ in range(ranks)]
+        b = [raw((2, 5, 40), "float32") for _ in range(ranks)]
+        want = [x.copy() for x in b]
+        for r in range(ranks):
+            if name == "fcollect":
+                for i in range(ranks):
+                    want[r][:, i] = a[i]
+            else:
+                want[r][:, 0] = a[1] if name.startswith("broadcast") else a[r - 1]
+        poison = [raw((2, 5, 40), "float32") for _ in range(ranks)]
+        got = launch(func, {"A": a, "B": b, "C": poison}, ranks)[2]
+        for r in range(ranks):
+            np.testing.assert_array_equal(got[r].view(np.uint32), want[r].view(np.uint32))
+
+
+def test_a_meeting_of_no_copies_completes_none(seeds):
+    """T.sync_all leaves what nbi copies move open."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64,), "float32"), B: T.Tensor((64,), "float32"), C: T.Tensor((64,), "float32")):
+        with T.Kernel(1, threads=64):
+            T.putmem_nbi_block(B, A, 256, 1 - T.get_pe())
+            T.sync_all_block()
+            T.copy(B, C)
+
+    for seed in seeds:
+        sim.set_seed(seed)
+        with pytest.raises(sim.DataRace, match="B"):
+            launch(main, {x: [raw((64,), "float32") for _ in range(2)] for x in "ABC"}, 2)
+
+
+def test_a_barrier_of_the_launch(seeds):
+    """T.alloc_barrier_gpu starts as zero at every launch."""
+
+    @T.prim_func
+    def main(A: T.Tensor((5,), "int32"), out: T.Tensor((5, 5), "int32")):
+        with T.Kernel(5, threads=32) as bx:
+            bar = T.alloc_barrier_gpu()
+            T.init_barrier_gpu(bar, 5)
+            A[bx] = bx * bx
+            T.sync_barrier_gpu(bar)
+            T.copy(A, out[bx, 0:5])
+
+    kernel = tilescale.compile(main, target="sim")
+    for seed in seeds:
+        sim.set_seed(seed)
+        A, out = np.full(5, -1, np.int32), np.zeros((5, 5), np.int32)
+        kernel(A, out)
+        assert (out == np.arange(5) ** 2).all()

@@ -31,7 +31,7 @@ def test_a_program_that_spawns_its_ranks(ranks):
 
 
 @pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("what", ["clean", "peers", "several"])
+@pytest.mark.parametrize("what", ["clean", "peers", "several", "meets"])
 def test_a_program_that_is_started_once_a_rank(what, ranks):
     assert run(what, ranks=ranks).count("done") == ranks
 

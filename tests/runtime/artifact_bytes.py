@@ -137,7 +137,7 @@ class Artifact:
 
     def to_bytes(self) -> bytes:
         out = Writer()
-        out.raw(b"TSARTIF1" + struct.pack("<I", 3))
+        out.raw(b"TSARTIF1" + struct.pack("<I", 4))
         out.text(self.name)
         out.text(self.target[0])
         out.text(self.target[1])
@@ -210,5 +210,5 @@ class Writer:
         self.each(v.facts, lambda f: (self.expr(f[0]), self.text(f[1])))
         self.text(v.source)
         self.each(v.kernels, self.kernel)
-        self.each(v.workspaces, lambda w: (self.text(w[0]), self.expr(w[1]), self.raw(struct.pack("<B", w[2]))))
+        self.each(v.workspaces, lambda w: (self.text(w[0]), self.expr(w[1]), self.raw(struct.pack("<BB", w[2], False))))
         self.text("")  # explain

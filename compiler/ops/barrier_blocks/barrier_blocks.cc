@@ -10,6 +10,9 @@ using namespace ir;   // NOLINT
 using namespace ops;  // NOLINT
 
 std::string NameOf(const TileOpObj* op) {
+  Participants who = SyntaxOf(op).participants;
+  if (who == Participants::kThread) return "T.barrier_all";
+  if (who == Participants::kWarp) return "T.barrier_all_warp";
   return BoolArg(op, "publish") ? "T.barrier_blocks" : "T.sync_blocks";
 }
 
@@ -18,7 +21,7 @@ TileOp Make(TileOp op) {
   const Buffer& b = r->buffer;
   std::string what = NameOf(op.get());
   if (b->ndim() != 1 || !SameType(b->dtype, Int(32)) || b->space() != Space::kGlobal ||
-      b->storage->root() != Root::kParam) {
+      (b->storage->root() != Root::kParam && b->storage->root() != Root::kHeap)) {
     RaiseAt(op->span, "ValueError", what,
             " needs a tensor argument of int32 with one element for each rank, `", b->name,
             "` is not one");
@@ -33,14 +36,21 @@ TileOp Make(TileOp op) {
 Effects EffectsOf(const TileOpObj* op) {
   Effect e = Writes(RegionArg(op, "barrier"));
   e.mode = ir::Mode::kAtomic;
-  e.by = By::kGroup;
+  Participants who = SyntaxOf(op).participants;
+  e.by = who == Participants::kGroup  ? By::kGroup
+         : who == Participants::kWarp ? By::kWarp
+                                      : By::kThread;
   e.order = BoolArg(op, "publish") ? Order::kAcqRel : Order::kRelaxed;
   e.scope = MemScope::kSys;
   return {e};
 }
 
 void Lower(const TileOpObj* op, LowerContext* c) {
-  c->Emit(MakeCall(BoolArg(op, "publish") ? "comm.barrier_blocks" : "comm.sync_blocks",
+  Participants who = SyntaxOf(op).participants;
+  c->Emit(MakeCall(who == Participants::kThread ? "comm.barrier_thread"
+                   : who == Participants::kWarp ? "comm.barrier_warp"
+                   : BoolArg(op, "publish")     ? "comm.barrier_blocks"
+                                                : "comm.sync_blocks",
                    {MakeAddr(RegionArg(op, "barrier"))}, op->span));
 }
 
@@ -48,16 +58,24 @@ std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
   return std::nullopt;
 }
 
-const TileOpRegistration kBarrierBlocks({
-    .syntax = {.name = "rank_barrier",
-               .format = "rank_barrier $barrier",
-               .params = {{"barrier", ArgKind::kRegion, 'm'},
-                          {"publish", ArgKind::kBool, 0, "true"}},
-               .spelled = "barrier_blocks",
-               .make = Make},
-    .effects = EffectsOf,
-    .lowerings = {{.name = "simt", .refuse = Never, .lower = Lower}},
-});
+TileOpDef Barrier(const char* name, const char* format, const char* spelled, Participants who) {
+  return {.syntax = {.name = name,
+                     .format = format,
+                     .params = {{"barrier", ArgKind::kRegion, 'm'},
+                                {"publish", ArgKind::kBool, 0, "true"}},
+                     .spelled = spelled,
+                     .participants = who,
+                     .make = Make},
+          .effects = EffectsOf,
+          .lowerings = {{.name = "simt", .refuse = Never, .lower = Lower}}};
+}
+
+const TileOpRegistration kByBlock(Barrier("rank_barrier", "rank_barrier $barrier", "barrier_blocks",
+                                          Participants::kGroup));
+const TileOpRegistration kByWarp(Barrier("warp_rank_barrier", "warp_rank_barrier $barrier",
+                                         "barrier_all_warp", Participants::kWarp));
+const TileOpRegistration kByThread(Barrier("thread_rank_barrier", "thread_rank_barrier $barrier",
+                                           "barrier_all", Participants::kThread));
 
 }  // namespace
 }  // namespace tilescale

@@ -30,25 +30,46 @@ TS_WAIT(wait_gt, >)
 TS_WAIT(wait_lt, <)
 #undef TS_WAIT
 
-// All ranks meet; every thread of the block calls it. `bar` has one word for each rank, is at the
-// same place of every rank's heap and starts as zeros. Each rank adds to its own word of every
-// peer and takes away its own from theirs, so the words are zero again when all have come.
-// With `Publish`, what any thread of any rank did before comes before what follows on any rank:
-// the subtractions release at system scope what the block barrier has gathered, and the loads
-// acquire. Without, only the meeting itself is promised.
+namespace detail {
+
+// The part of one of `lanes` threads in a meeting of all ranks: each rank adds to its own word of
+// every peer and takes away its own from theirs, so the words are zero again when all have come.
 template <bool Publish>
-TS_DEVICE void barrier_blocks(int* bar) {
+TS_DEVICE void meet(int* bar, int lane, int lanes) {
   constexpr int kCome = 1024;
   constexpr Sem kRelease = Publish ? Sem::release : Sem::relaxed;
   constexpr Sem kAcquire = Publish ? Sem::acquire : Sem::relaxed;
-  const int threads = ntid_x() * ntid_y() * ntid_z(), mine = thread_rank();
-  cta_sync();
-  for (int r = mine; r < num_ranks(); r += threads) {
+  for (int r = lane; r < num_ranks(); r += lanes) {
     ptx::red_add<Sem::relaxed, Scope::sys>(bar + r, kCome);
     ptx::red_add<kRelease, Scope::sys>(peer(bar + rank(), r), -kCome);
   }
-  for (int r = mine; r < num_ranks(); r += threads) wait_le<kAcquire, Scope::sys>(bar + r, 0);
+  for (int r = lane; r < num_ranks(); r += lanes) wait_le<kAcquire, Scope::sys>(bar + r, 0);
+}
+
+}  // namespace detail
+
+// All ranks meet; every thread of the block calls it. `bar` has one word for each rank, is at the
+// same place of every rank's heap and starts as zeros. With `Publish`, what any thread of any rank
+// did before comes before what follows on any rank: the subtractions release at system scope what
+// the block barrier has gathered, and the loads acquire. Without, only the meeting itself is
+// promised.
+template <bool Publish>
+TS_DEVICE void barrier_blocks(int* bar) {
   cta_sync();
+  detail::meet<Publish>(bar, thread_rank(), ntid_x() * ntid_y() * ntid_z());
+  cta_sync();
+}
+
+// As barrier_blocks<true>, for what the lanes of one warp did and do.
+TS_DEVICE void barrier_warp(int* bar) {
+  warp_sync();
+  detail::meet<true>(bar, lane_id(), 32);
+  warp_sync();
+}
+
+// As barrier_blocks<true>, for what one thread did, learnt, and does.
+TS_DEVICE void barrier_thread(int* bar) {
+  detail::meet<true>(bar, 0, 1);
 }
 
 }  // namespace comm

@@ -5,8 +5,9 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
-from . import expr, ops, tracer
-from .buffers import Cell
+from .._ffi import builder
+from . import expr, frames, ops, tracer
+from .buffers import Cell, Region
 
 
 class WaitScope(enum.IntEnum):
@@ -184,3 +185,88 @@ def sync_barrier_gpu(barrier: Any) -> None:
     t = tracer.current("T.sync_barrier_gpu")
     t.tile("notify", [ops.address(barrier, "sync_barrier_gpu"), None, 1, "add", "gpu"])
     t.tile("wait_signal", [ops.address(barrier, "sync_barrier_gpu"), 0x80000000, "gpu"])
+
+
+def _all_ranks(name: str, team: Any) -> None:
+    """Teams are those that hold every rank of one node."""
+    if _choice(team, Team, f"T.{name}: team") not in ("world", "shared", "node"):
+        raise NotImplementedError(f"T.{name}: the team {Team(team).name} is not supported yet, take Team.WORLD")
+
+
+def _meeting(name: str, scope: str, completes: bool) -> Callable[..., None]:
+    def meet(team: Any = Team.WORLD) -> None:
+        t = tracer.current(f"T.{name}")
+        _all_ranks(name, team)
+        t.call("barrier_all", [f"{scope}rank_barrier", completes], "void")
+
+    meet.__name__ = meet.__qualname__ = name
+    own = "completes the nbi copies of who calls it, and " if completes else ""
+    meet.__doc__ = f"""All ranks meet: {own}orders what was done before it on any rank before what follows on any."""
+    return meet
+
+
+def _spread(t: tracer.Tracer, scope: str, dst: Any, src: Any, count: Any, in_bytes: bool) -> None:
+    """Puts to every rank."""
+    loop = frames.Loop("serial", [(0, builder.op("num_ranks", [], "int32"), 1)])
+    depth = len(t.regions)
+    (rank,) = loop.begin(t)
+    t.tile(f"{scope}put", [src, dst, rank, count, 4, in_bytes])
+    while len(t.regions) > depth:
+        t.close()
+
+
+def _broadcaster(name: str, scope: str, who: str, in_bytes: bool = False) -> Callable[..., None]:
+    def broadcast(team: Any, dest: Any, source: Any, nelems: Any, pe_root: Any) -> None:
+        t = tracer.current(f"T.{name}")
+        _all_ranks(name, team)
+        t.begin_if(builder.op("rank", [], "int32") == expr.value(pe_root))
+        _spread(t, scope, ops.address(dest, name), ops.address(source, name), expr.value(nelems), in_bytes)
+        t.close()
+        t.call("barrier_all", [f"{scope}rank_barrier", False], "void")
+
+    broadcast.__name__ = broadcast.__qualname__ = name
+    unit = "bytes" if in_bytes else "elements"
+    broadcast.__doc__ = f"""`nelems` {unit} of `source` of rank `pe_root` to `dest` of all ranks, by {who}.
+
+    All ranks call it and meet in it: `dest` is then written and `source` free."""
+    return broadcast
+
+
+def _collector(name: str, scope: str, who: str) -> Callable[..., None]:
+    def fcollect(team: Any, dest: Any, source: Any, nelems: Any) -> None:
+        t = tracer.current(f"T.{name}")
+        _all_ranks(name, team)
+        whole = ops.address(dest, name)
+        at = whole.region if isinstance(whole, expr.Addr) else ops.region(whole, name)
+        at = at if isinstance(at, Region) else builder.region(at, [0] * at.ndim, None)
+        index = [b for b, _ in at.region]
+        index[-1] = index[-1] + builder.op("rank", [], "int32") * expr.value(nelems)
+        mine = builder.load(at.buffer, index)
+        _spread(t, scope, mine, ops.address(source, name), expr.value(nelems), False)
+        t.call("barrier_all", [f"{scope}rank_barrier", False], "void")
+
+    fcollect.__name__ = fcollect.__qualname__ = name
+    fcollect.__doc__ = f"""`nelems` elements of `source` of each rank, in turn, to `dest` of all ranks, by {who}.
+
+    All ranks call it and meet in it: `dest` is then written and `source` free."""
+    return fcollect
+
+
+barrier_all = _meeting("barrier_all", "thread_", True)
+sync_all = _meeting("sync_all", "thread_", False)
+broadcast = _broadcaster("broadcast", "thread_", "the calling thread")
+fcollect = _collector("fcollect", "thread_", "the calling thread")
+barrier_all_warp = _meeting("barrier_all_warp", "warp_", True)
+sync_all_warp = _meeting("sync_all_warp", "warp_", False)
+broadcast_warp = _broadcaster("broadcast_warp", "warp_", "the lanes of the calling warp")
+fcollect_warp = _collector("fcollect_warp", "warp_", "the lanes of the calling warp")
+barrier_all_block = _meeting("barrier_all_block", "", True)
+sync_all_block = _meeting("sync_all_block", "", False)
+broadcast_block = _broadcaster("broadcast_block", "", "the threads of the block")
+fcollect_block = _collector("fcollect_block", "", "the threads of the block")
+broadcastmem_block = _broadcaster("broadcastmem_block", "", "the threads of the block", in_bytes=True)
+
+
+def alloc_barrier_gpu() -> Any:
+    """A barrier of the blocks of this launch, for T.init_barrier_gpu."""
+    return tracer.current("T.alloc_barrier_gpu").alloc("global", "uint32", [1], init=0)

@@ -41,7 +41,7 @@ def exchange(limit=LIMIT):
     at = offset_of(heap, data)
     flags = heap.tensor(rank, [ranks], "int32", "flags")
     signal = offset_of(heap, flags)
-    assert at == 0 and signal == 256
+    assert at % 256 == 0 and signal == at + 256
     for r in range(ranks):
         words(heap, r, signal, ranks)[rank] = 1  # I have made mine: it is zero for good
     until(lambda: min(words(heap, rank, signal, ranks)) >= 1)
@@ -52,38 +52,38 @@ def exchange(limit=LIMIT):
     until(lambda: min(words(heap, rank, signal, ranks)) >= 2)
     assert list(words(heap, rank, at, ranks)) == [100 * r + rank for r in range(ranks)]
     assert heap.transport() == "ipc" and heap.own() == rank
-    return heap, data, flags
+    return heap, data, flags, signal
 
 
 def segments():
     """Beyond 2 GiB; what all have freed is used again, what one rank still has is not."""
-    heap, _data, _flags = exchange()
+    heap, _data, _flags, signal = exchange()
     large = heap.tensor(rank, [(9 << 28) + 5], "uint8", "large")
     behind = heap.tensor(rank, [4], "int32", "behind")
     at = offset_of(heap, behind)
     assert at > 2**31
-    meet(heap, 0)
+    meet(heap, signal, 0)
     peer = (rank + 1) % ranks
     words(heap, peer, at, 4)[3] = rank + 7
     until(lambda: words(heap, rank, at, 4)[3] == (rank - 1) % ranks + 7)
     first = offset_of(heap, large)
     del large
-    meet(heap, 1)
+    meet(heap, signal, 1)
     again = heap.tensor(rank, [1 << 20], "uint8", "again")
     assert offset_of(heap, again) == first
-    meet(heap, 2)
+    meet(heap, signal, 2)
 
 
-def meet(heap, step):
+def meet(heap, signal, step):
     for r in range(ranks):
-        words(heap, r, 256, ranks)[rank] = 10 + step
-    until(lambda: all(n >= 10 + step for n in words(heap, rank, 256, ranks)))
+        words(heap, r, signal, ranks)[rank] = 10 + step
+    until(lambda: all(n >= 10 + step for n in words(heap, rank, signal, ranks)))
 
 
 def two_heaps():
     first, second = exchange(), exchange(1 << 20)
     first[0].close()
-    meet(second[0], 1)
+    meet(second[0], second[3], 1)
 
 
 def sizes():

@@ -67,6 +67,30 @@ def clean():
     run_exchange(exchange())
 
 
+def meets():
+    """Ranks that meet without a tensor, before and behind allocations of their own."""
+
+    @T.prim_func
+    def main(A: T.Tensor((N,), "float32"), inbox: T.Tensor((N,), "float32")):
+        with T.Kernel(1, threads=64):
+            T.putmem_nbi_block(inbox, A, N * 4, (T.get_pe() + 1) % T.get_pe_num())
+            T.barrier_all_block()
+            T.copy(inbox, A)
+
+    kernel = tilelang.compile(main)
+    rank, world, allocator = heap()
+    held = []
+    for _ in range(2):
+        A, inbox, flag = tensors(allocator)
+        held += [A, inbox, flag]
+        mine = torch.randn(N, dtype=torch.float32, device="cuda")
+        A.copy_(mine)
+        kernel(A, inbox)
+        every = [torch.empty_like(mine) for _ in range(world)]
+        dist.all_gather(every, mine)
+        assert torch.equal(A, every[rank - 1])
+
+
 def race():
     run_exchange(exchange(release=False))
 

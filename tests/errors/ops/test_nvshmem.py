@@ -42,6 +42,16 @@ CASES = [
         ValueError,
         "T.signal_wait_until: cmp must be one of eq, ne, gt, le, lt, ge, got 'about'",
     ),
+    (
+        "T.broadcast_block(T.Team.SAME_GPU, A, A, 8, 0)",
+        NotImplementedError,
+        "T.broadcast_block: the team SAME_GPU is not supported yet, take Team.WORLD",
+    ),
+    (
+        "T.barrier_all(9)",
+        ValueError,
+        "T.barrier_all: team must be one of world, shared, node, same_mype_node, same_gpu, gpu_leaders, got 9",
+    ),
     ("T.init_barrier_gpu(flags[0], 4)", TypeError, "T.init_barrier_gpu needs an element of uint32, got int32"),
     (
         "T.arrive_barrier_gpu(A[0])",

@@ -78,7 +78,7 @@ TEST(Artifact, EveryTruncationIsRefused) {
   std::string other = bytes;
   other[8] = 99;
   EXPECT_EQ(ErrorOf([&] { Artifact::Deserialize(other); }),
-            "ValueError: the artifact has format version 99, expected 3");
+            "ValueError: the artifact has format version 99, expected 4");
 }
 
 TEST(Artifact, DamagedBytesNeverCrash) {
