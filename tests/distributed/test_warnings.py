@@ -63,13 +63,13 @@ UNPUBLISHED = (
 @pytest.mark.parametrize("parts", [{"signal": "relaxed"}, {"wait": "wait"}, {"wait": "element"}])
 def test_a_put_that_nobody_publishes(put, parts):
     (text,), _ = found(put=put, **parts)
-    assert text == f"main: line {17 if put == 'put' else 19}  T.{put}: {UNPUBLISHED}"
+    assert text == f"main: line {18 if put == 'put' else 20}  T.{put}: {UNPUBLISHED}"
 
 
 def test_a_copy_that_nobody_completes():
     (text,), _ = found(put="nbi", signal="notify", wait="wait")
     assert text == (
-        "main: line 21  T.put: nothing in this kernel completes the copy of `A`: T.quiet() of the threads that "
+        "main: line 22  T.put: nothing in this kernel completes the copy of `A`: T.quiet() of the threads that "
         "start it does"
     )
 
