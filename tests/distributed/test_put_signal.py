@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tilescale
 import tilescale.language as T
+from rank_programs import launch
 from tilescale import sim
 from tilescale.distributed import World
 
@@ -148,3 +149,34 @@ def test_tensors_that_peers_write_are_not_read_through_the_constant_cache():
     text = signalling(False, False).get_kernel_source()
     signature = text[text.index("TS_KERNEL") : text.index("{", text.index("TS_KERNEL"))]
     assert "const" not in signature and "TS_RESTRICT" not in signature
+
+
+def test_elements_out_of_range_are_skipped(seeds):
+    """Of accesses whose index is only known at run time: what lies behind a row is the next row, or nothing."""
+
+    @T.prim_func
+    def main(A: T.Tensor((3, 4), "int32"), line: T.Tensor((4,), "int32"), out: T.Tensor((6,), "int32"), n: T.int32):
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            peer = 1 - T.get_rank()
+            v = T.alloc_var("int32")
+            for m in T.serial(n):
+                if tx == 0:
+                    T.st(T.address_of(A[0, m]), m + 1)
+                    T.st(T.address_of(line[m]), m + 1)
+                    T.atomic_add(A[1, m], 5)
+                T.notify(T.signal(A, (2, m)), peer=peer)
+                T.wait(T.signal(A, (2, m)))
+                if tx == 0:
+                    T.wait_ge(A[2, m], 1)
+                    T.ld(T.address_of(A[1, m]), v)
+                    out[m] = v
+
+    sim.set_seed(seeds[0])
+    a = [np.zeros((3, 4), np.int32) for _ in range(2)]
+    zero = [np.zeros(4, np.int32) for _ in range(2)]
+    got = launch(main, {"A": a, "line": zero, "out": [np.full(6, -1, np.int32) for _ in range(2)]}, 2, (6,))
+    for r in range(2):
+        np.testing.assert_array_equal(got[0][r], [[1, 2, 3, 4], [5, 5, 5, 5], [1, 1, 1, 1]])
+        np.testing.assert_array_equal(got[1][r], [1, 2, 3, 4])
+        np.testing.assert_array_equal(got[2][r], [5, 5, 5, 5, 0, 0])

@@ -44,6 +44,14 @@ Expr GuardAt(const Region& r, const std::vector<Expr>& point) {
   return guard;
 }
 
+Stmt GuardedCall(const Region& r, Stmt call) {
+  Expr guard = GuardAt(r, {});
+  if (!guard.defined()) return call;
+  auto out = CopyNode(call.as<CallObj>());
+  out->guard = guard;
+  return Stmt(out);
+}
+
 Expr LoadAt(const Region& r, const std::vector<Expr>& point) {
   return MakeLoad(r->buffer, IndexAt(r, point), GuardAt(r, point), r->other);
 }

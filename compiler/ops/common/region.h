@@ -15,6 +15,8 @@ std::vector<ir::Expr> IndexAt(const ir::Region& r, const std::vector<ir::Expr>& 
 // The condition under which the point is inside the buffer, by the region's check masks; null:
 // always.
 ir::Expr GuardAt(const ir::Region& r, const std::vector<ir::Expr>& point);
+// A call that uses the address of `r`, one element: skipped where that is out of range.
+ir::Stmt GuardedCall(const ir::Region& r, ir::Stmt call);
 ir::Expr LoadAt(const ir::Region& r, const std::vector<ir::Expr>& point);
 ir::Stmt StoreAt(const ir::Region& r, const std::vector<ir::Expr>& point, ir::Expr value,
                  ir::Span span);

@@ -57,8 +57,8 @@ void Lower(const TileOpObj* op, LowerContext* c) {
   Region src = RegionArg(op, "src"), value = RegionArg(op, "value");
   std::string text = Text(op);
   Var loaded = MakeVar(std::string(src->buffer->name) + "_ld", src->buffer->dtype);
-  c->Emit(MakeCall(text.starts_with("weak") ? "ld.weak" : "ld.strong", {MakeAddr(src)}, op->span,
-                   {loaded}, text));
+  c->Emit(GuardedCall(src, MakeCall(text.starts_with("weak") ? "ld.weak" : "ld.strong",
+                                    {MakeAddr(src)}, op->span, {loaded}, text)));
   c->Emit(MakeStore(value->buffer, {value->begin.begin(), value->begin.end()},
                     Cast(loaded, value->buffer->dtype), op->span));
 }

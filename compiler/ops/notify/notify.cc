@@ -41,9 +41,10 @@ Effects EffectsOf(const TileOpObj* op) {
 }
 
 Stmt Update(const TileOpObj* op, const char* add, const char* set) {
-  return MakeCall(StringArg(op, "op") == "add" ? add : set,
-                  {MakeAddr(RegionArg(op, "signal")), ExprArg(op, "add")}, op->span, {},
-                  "release." + StringArg(op, "scope"));
+  Region signal = RegionArg(op, "signal");
+  return GuardedCall(signal, MakeCall(StringArg(op, "op") == "add" ? add : set,
+                                      {MakeAddr(signal), ExprArg(op, "add")}, op->span, {},
+                                      "release." + StringArg(op, "scope")));
 }
 
 void LowerByGroup(const TileOpObj* op, LowerContext* c) {

@@ -46,9 +46,10 @@ std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
 }
 
 void Lower(const TileOpObj* op, LowerContext* c) {
+  Region dst = RegionArg(op, "dst");
   std::string text = Text(op);
-  c->Emit(MakeCall(text.starts_with("weak") ? "st.weak" : "st.strong",
-                   {MakeAddr(RegionArg(op, "dst")), ExprArg(op, "value")}, op->span, {}, text));
+  c->Emit(GuardedCall(dst, MakeCall(text.starts_with("weak") ? "st.weak" : "st.strong",
+                                    {MakeAddr(dst), ExprArg(op, "value")}, op->span, {}, text)));
 }
 
 const TileOpRegistration kSt({

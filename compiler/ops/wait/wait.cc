@@ -31,9 +31,10 @@ Effects WaitEffects(const TileOpObj* op) {
 }
 
 void LowerWait(const TileOpObj* op, LowerContext* c) {
-  Stmt call = MakeCall("signal.wait", {MakeAddr(RegionArg(op, "signal")), ExprArg(op, "at_least")},
-                       op->span, {}, "acquire." + StringArg(op, "scope"));
-  c->Emit(MakeIf(Eq(c->tid, MakeConst(0)), call, op->span));
+  Region signal = RegionArg(op, "signal");
+  Stmt call = MakeCall("signal.wait", {MakeAddr(signal), ExprArg(op, "at_least")}, op->span, {},
+                       "acquire." + StringArg(op, "scope"));
+  c->Emit(MakeIf(Eq(c->tid, MakeConst(0)), GuardedCall(signal, call), op->span));
 }
 
 const TileOpRegistration kWait({
@@ -81,8 +82,9 @@ std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
 void LowerWaitValue(const TileOpObj* op, LowerContext* c) {
   Region place = RegionArg(op, "place"), result = RegionArg(op, "result");
   Var seen = MakeVar(std::string(place->buffer->name) + "_seen", place->buffer->dtype);
-  c->Emit(MakeCall("wait." + StringArg(op, "relation"), {MakeAddr(place), ExprArg(op, "expected")},
-                   op->span, {seen}, Text(op)));
+  c->Emit(GuardedCall(
+      place, MakeCall("wait." + StringArg(op, "relation"),
+                      {MakeAddr(place), ExprArg(op, "expected")}, op->span, {seen}, Text(op))));
   c->Emit(MakeStore(result->buffer, {result->begin.begin(), result->begin.end()}, seen, op->span));
 }
 

@@ -257,7 +257,8 @@ Stmt AddressRewriter::MutateStore(const Store& store) {
 }
 
 // The address of a box: its first element. The flat extent is that of the last dim where it is
-// known to be a run (instructions touch rows), else the whole rest of the buffer.
+// known to be a run (instructions touch rows), else the whole rest of the buffer. What is checked
+// of the logical dims has become a guard of the statement.
 Region AddressRewriter::MutateRegion(const Region& region) {
   ffi::Array<Expr> begin;
   for (const Expr& e : region->begin) begin.push_back(MutateExpr(e));
@@ -270,6 +271,7 @@ Region AddressRewriter::MutateRegion(const Region& region) {
   out->buffer = place.flat;
   out->begin = {place.index};
   out->extent = {count};
+  out->check_lo = out->check_hi = 0;
   if (region->peer.defined()) out->peer = MutateExpr(region->peer);
   if (region->cta.defined()) out->cta = MutateExpr(region->cta);
   return Region(out);
