@@ -180,3 +180,19 @@ def test_elements_out_of_range_are_skipped(seeds):
         np.testing.assert_array_equal(got[0][r], [[1, 2, 3, 4], [5, 5, 5, 5], [1, 1, 1, 1]])
         np.testing.assert_array_equal(got[1][r], [1, 2, 3, 4])
         np.testing.assert_array_equal(got[2][r], [5, 5, 5, 5, 0, 0])
+
+
+def test_the_value_of_a_wait_is_stored_in_a_variable():
+    @T.prim_func
+    def main(flags: T.Tensor((2,), "int32"), out: T.Tensor((32,), "int32")):
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            seen = T.alloc_var("int32", init=-1)
+            if tx < 2:
+                seen = T.wait_ge(flags[tx], 5)
+            out[tx] = seen
+
+    flags = [np.array([5 + r, 7], np.int32) for r in range(2)]
+    _, out = launch(main, {"flags": flags, "out": [np.zeros(32, np.int32) for _ in range(2)]}, 2)
+    for r in range(2):
+        np.testing.assert_array_equal(out[r], [5 + r, 7] + [-1] * 30)

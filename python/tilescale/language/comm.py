@@ -114,7 +114,7 @@ def _wait(name: str, relation: str, place: Any, expected: Any, peer: Any, scope:
     at = place.region if isinstance(place, expr.Addr) else ops.region(place, name)
     seen = Cell(t.alloc("local.var", at.dtype, [1]))
     t.tile("wait_value", [place, relation, expr.value(expected), seen.buffer, expr.value(peer), scope, order])
-    return seen
+    return seen.load()  # a value: assigned to a variable it is stored there
 
 
 def _waiter(relation: str, sign: str) -> Callable[..., Any]:
