@@ -48,6 +48,11 @@ def gathered(tensor):
     return np.stack([numbers(part) for part in tensor])
 
 
+def whole(blocks, columns):
+    """A matrix of its blocks, one a rank, `columns` in a row."""
+    return np.block([list(blocks[r : r + columns]) for r in range(0, len(blocks), columns)])
+
+
 def wrong(got, want):
     """How many elements differ; an unwritten one does."""
     return float((got != want).sum())

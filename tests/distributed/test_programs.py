@@ -27,6 +27,9 @@ PROGRAMS = {
     "ag_gemm": (2, 3, 4, 8),
     "gemm_rs": (2, 3, 4, 8),
     "gemm_ar": (2, 3, 4, 8),
+    "sp_attention": (2, 3, 4, 8),
+    "cannon": (4,),
+    "summa": (2, 3, 4, 8),
 }
 SEEDS = {2: 20, 4: 20}  # of the slow tier; 3 with other numbers of ranks
 MANY = [(name, ranks) for name, counts in PROGRAMS.items() for ranks in counts]
