@@ -30,6 +30,7 @@ PROGRAMS = {
     "sp_attention": (2, 3, 4, 8),
     "cannon": (4,),
     "summa": (2, 3, 4, 8),
+    "moe": (2, 4, 8),
 }
 SEEDS = {2: 20, 4: 20}  # of the slow tier; 3 with other numbers of ranks
 MANY = [(name, ranks) for name, counts in PROGRAMS.items() for ranks in counts]
