@@ -11,7 +11,7 @@ from tilescale.distributed import World
 
 
 def broadcast_program(N, block=128, threads=64):
-    """Block b moves piece b. `arrived`: pieces that came; `ready`: launches in which the next rank let go of its own."""
+    """Block b moves piece b. `arrived`: pieces that came; `ready`: launches in which the next rank let go."""
     blocks = (N + block - 1) // block
 
     @T.prim_func

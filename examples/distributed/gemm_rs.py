@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""GEMM and reduce-scatter in one kernel: each rank has some columns of A and rows of B; rank r gets its rows of the sum.
+"""GEMM and reduce-scatter in one kernel: a rank has some columns of A and rows of B, and gets its rows of the sum.
 
 A tile goes to the rank that owns its rows as soon as it is done. The owner's own tiles come last: what it waits for is
 then on the way already, on any number of resident blocks.
