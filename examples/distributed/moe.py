@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Dispatch of tokens to the ranks of their experts and combination of what comes back, within a node, as DeepEP does it.
+"""Dispatch of tokens to the ranks of their experts and combination of what comes back, as DeepEP does in a node.
 
-Tokens are cut into channels. Each channel has two blocks, a sender and a receiver, with one warp for each peer. Between a
-sender's warp and its receiver's is a queue of slots: the tail is raised behind what was put, the head when it was read.
+Tokens are cut into channels. Each channel has two blocks, a sender and a receiver, with one warp for each peer. From a
+sender's warp to its receiver's goes a queue of slots: the tail is raised behind what was put, the head when it is read.
 
 Run: python moe.py [--ranks N] [--target sim|cuda]
 """
@@ -116,8 +116,8 @@ def notify_program(ranks, experts, tokens, channels, alignment, threads=128):
 def dispatch_program(ranks, experts, tokens, most, hidden, topk, channels, slots, chunk):
     """queues: start, end, tail and head of each channel and peer. The first two are sent as -n - 1: 0 is not there yet.
 
-    send_head[t, r]: the number in its queue of token t for rank r, or -1. channel_start[r, c]: what came of rank r before
-    channel c.
+    send_head[t, r]: the number in its queue of token t for rank r, or -1. channel_start[r, c]: the tokens of rank r that
+    came before its channel c.
     """
     local, share = experts // ranks, (tokens + channels - 1) // channels
 
@@ -148,8 +148,8 @@ def dispatch_program(ranks, experts, tokens, most, hidden, topk, channels, slots
             c = b // 2
             sent = T.alloc_var("int32", init=0)
             ahead = T.alloc_var("int32", init=0)
-            first = T.alloc_var("int32")
-            last = T.alloc_var("int32")
+            first = T.alloc_var("int32", init=0)
+            last = T.alloc_var("int32", init=0)
             if b % 2 == 0:
                 if lane == 0:
                     before = T.if_then_else(c == 0, 0, channel_prefix[peer, T.max(c - 1, 0)])
@@ -186,8 +186,6 @@ def dispatch_program(ranks, experts, tokens, most, hidden, topk, channels, slots
                 if lane == 0:
                     T.st(T.address_of(queues[2, c, rank]), sent, "sys", "release", dst_pe=peer)
             else:
-                first = 0
-                last = 0
                 if lane == 0:
                     first = -T.wait_ne(queues[0, c, peer], 0) - 1
                     last = -T.wait_ne(queues[1, c, peer], 0) - 1
@@ -401,7 +399,7 @@ class Buffer:
     def combine(self, x, handle, topk_weights):
         """combined_x, combined_topk_weights"""
         tokens, hidden, topk, _ = self.shape
-        rank_prefix, _, channel_start, recv_src, _, send_head = handle
+        rank_prefix, _, channel_start, _, _, send_head = handle
         out = self.empty((tokens, hidden), "float16", "combined_x")
         out_weights = self.empty((tokens, topk), "float32", "combined_topk_weights")
         self.w.launch(self.kernels["notify_combine"], send_head, self.queues, self.barrier)
@@ -459,7 +457,7 @@ def expected(topk_idx, x, topk_weights, ranks, experts, channels):
 
 
 def run(ranks=2, target=None, tokens=13, hidden=40, topk=3, local=2, iterations=2):
-    """How many elements of all that comes back are wrong. The launches follow each other without a barrier of the host."""
+    """How many elements of what comes back are wrong. Launches follow each other without a barrier of the host."""
     rng = np.random.default_rng()
     experts = ranks * local
     found = 0.0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Attention over a sequence that is spread over ranks: each has a piece of Q, K and V, and needs K and V of all.
 
-gather: one block a head puts this rank's K and V into all ranks. ring: they travel from rank to rank, each hands on what
-came to it. The other blocks attend to a piece when it has come, this rank's first.
+gather: one block a head puts this rank's K and V into all ranks. ring: they travel from rank to rank, each hands on
+what came. The other blocks attend to a piece when it has come, this rank's first.
 
 Run: python sp_attention.py [--ranks N] [--target sim|cuda]
 """

@@ -17,7 +17,7 @@ from tilescale.distributed import World
 
 
 def summa_program(rows, columns, M, N, panel, mine_A, mine_B, block_M=64, block_N=64, block_K=32, threads=128):
-    """A rank has `mine_A` panels of A, M by `panel`, and `mine_B` of B. Panel g, counted over launches, is in slot g % 2.
+    """A rank has `mine_A` panels of A, M by `panel`, and `mine_B` of B. Panel g of all launches is in slot g % 2.
 
     `grants[0, r]`: slots that rank r of this row has granted to this rank for A; `[1, r]`: of this column for B.
     """

@@ -52,8 +52,8 @@ def test_on_the_simulator(load, name, seeds):
     sim.set_seed(seeds[0])
     with recorded() as calls:
         load(name).main(["--ranks", str(PROGRAMS[name][0]), "--target", "sim"])
-    for func in {id(c.kernel): c.kernel.prim_func for c in calls}.values():
-        compile_text(func, "sm_90a")
+    for kernel in {id(c.kernel): c.kernel for c in calls}.values():
+        compile_text(kernel.prim_func, "sm_90a", kernel.pass_configs)
 
 
 @pytest.mark.slow
@@ -61,8 +61,8 @@ def test_on_the_simulator(load, name, seeds):
 def test_compiled_for_sm_80(load, name):
     with recorded() as calls:
         load(name).main(["--ranks", str(PROGRAMS[name][0]), "--target", "sim"])
-    for func in {id(c.kernel): c.kernel.prim_func for c in calls}.values():
-        compile_text(func, "sm_80")
+    for kernel in {id(c.kernel): c.kernel for c in calls}.values():
+        compile_text(kernel.prim_func, "sm_80", kernel.pass_configs)
 
 
 @pytest.mark.slow
