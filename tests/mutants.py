@@ -14,6 +14,7 @@ The tables in docs/simulator.md between the markers are rewritten; --check fails
     ./dev mutants gemm softmax         these programs, without the tables
     ./dev mutants --seeds 4            fewer seeds
     ./dev mutants --stride 5           every fifth fault
+    ./dev mutants --rules [NAME …]     the compiler without one of its rules, each in turn (tests/rules.py)
 """
 
 import argparse
@@ -36,6 +37,7 @@ except ImportError:  # Python 3.10
 
 import numpy as np
 import programs
+import rules
 
 ROOT = Path(__file__).resolve().parents[1]
 HARMLESS = ROOT / "tests" / "mutants_harmless.toml"
@@ -303,6 +305,8 @@ def replaced(document: str, text: str) -> str:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["--rules"]:
+        return rules.main(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("programs", nargs="*", choices=[[], *programs.PROGRAMS])
     parser.add_argument("--seeds", type=int, default=SEEDS)

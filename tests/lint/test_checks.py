@@ -13,6 +13,7 @@ import check_asm
 import check_knobs
 import check_layers
 import check_ops
+import check_rules
 import check_sizes
 import check_text
 import tidy
@@ -126,6 +127,34 @@ def test_knobs_are_declared_and_used():
     assert check_knobs.check_used(knobs, ["if (knobs::Alive()) {"]) == [
         "support/knobs.def: nothing reads the knob Dead"
     ]
+
+
+def test_rules_are_where_they_are_said_to_be():
+    rule = check_rules.rules.Rule("r", "a.cc", "It holds.", "if («x») {", "false", "tests/t.py::test_a[1]")
+    texts = {"a.cc": "if (x) {\n}\n", "tests/t.py": "import y\n\n\n@parametrize(z)\ndef test_a(z):\n"}
+    document = check_rules.rules.table([rule])
+    assert check_rules.check([rule], texts, document) == []
+    assert check_rules.check([rule], texts, "") == [
+        "docs/rules.md is stale: ./dev mutants --rules proves the rules and rewrites it"
+    ]
+    where = "tests/rules.toml: rule r: "
+    assert check_rules.check([rule], {**texts, "a.cc": "if (y) {"}, document) == [f"{where}its text is 0 times in a.cc"]
+    assert check_rules.check([rule], {**texts, "tests/t.py": "def test_a():\n"}, document) == [
+        f"{where}there is no test tests/t.py::test_a[1]"
+    ]
+    assert check_rules.has_test("tests/golden/a.ir::x-y", "// CASE: x-y\n")
+    assert not check_rules.has_test("tests/golden/a.ir::x", "// CASE: x-y\n")
+
+
+def test_rules_are_switched():
+    rules = check_rules.rules
+    outer = rules.Rule("outer", "a.cc", "", "if (a) F(b);", "", "")
+    inner = rules.Rule("inner", "a.cc", "", "if («a») F", "true", "")
+    text = rules.switched("if (a) F(b);\nG();", [inner, outer]).removeprefix(rules.PROLOGUE)
+    assert text == ('{ if (RuleIsOut("outer")) {  } else { if ((RuleIsOut("inner") ? (true) : (a))) F(b); } }\nG();')
+    assert rules.verdict(1, "FAILED t.py::test_a") == ""
+    assert rules.verdict(0, "") == "idle: its test passes without it"
+    assert rules.verdict(4, "ERROR: not found").startswith("its test does not fail, it ends with 4")
 
 
 def test_text_rules():

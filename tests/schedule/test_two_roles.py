@@ -91,3 +91,10 @@ def test_a_pipe_frees_the_block_of_barriers_in_the_loop():
     """The token orders everything: the only barrier of the block is the one behind the mbarriers' initialisation."""
     text = Kernel(gemm(two_roles(2)), "sim sm_80").source()
     assert text.count("ts::cta_sync()") == 1 and "bar_sync" not in text
+
+
+def test_a_barrier_of_the_user_is_one_of_his_threads():
+    """The block has more: warps that he does not know of."""
+    meeting = gemm(two_roles(2)).replace("gemm: gemm", "meet: call bar.cta()\n      gemm: gemm")
+    text = programs.lower(meeting.replace("do gemm;", "do meet; do gemm;"))
+    assert text.count("bar.cta()") == 1 and "call bar.sync(1, 128)" in text

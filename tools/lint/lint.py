@@ -13,7 +13,10 @@ HERE = "tools/lint"
 
 def commands() -> dict[str, list[str]]:
     python = sys.executable
-    own = {name: [python, f"{HERE}/check_{name}.py"] for name in ("layers", "sizes", "ops", "asm", "knobs", "text")}
+    own = {
+        name: [python, f"{HERE}/check_{name}.py"]
+        for name in ("layers", "sizes", "ops", "asm", "knobs", "text", "rules")
+    }
     return {
         **own,
         "format": [python, f"{HERE}/fmt.py", "--check"],

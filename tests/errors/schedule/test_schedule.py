@@ -152,6 +152,18 @@ CASES = {
         "`gemm` in iteration 0 reads `As` that `copy_A` wrote in iteration 0, but by `wait ab` it has the slot of "
         "another iteration: wait with the shift of `do gemm`",
     ),
+    "await before its work": (
+        ALONE + "loop %ko { all: await copy_A; do copy_A; do copy_B; await copy_B; do gemm }",
+        "`await copy_A` of role `all` stands before `do copy_A` of that iteration",
+    ),
+    "read before the wait": (
+        changed("wait ab; do gemm;", "do gemm; wait ab;"),
+        "`gemm` uses `As` before any `wait ab` of role `math`",
+    ),
+    "what another scope committed": (
+        GOOD + "root { math: do init load: acquire ab; commit ab }",
+        "role `math` waits for `ab` in iteration 0 of `loop %ko`, but takes what was committed",
+    ),
     "registers of two roles": (
         GOOD + "root { load: do init } after %ko { math: do store_C }",
         "`acc` is in registers of role `load` by `init`, but role `math` uses it by `gemm`: "
@@ -251,6 +263,25 @@ def test_a_filler_under_a_condition():
     assert str(error.value) == (
         "schedule: `gemm` reads `As` of pipe `ab` in every iteration, but `copy_A` fills it under a condition: "
         "put both under it"
+    )
+
+
+def test_a_barrier_of_all_in_a_role():
+    text = gemm(f"schedule {{ {GOOD} }}").replace("gemm: gemm", "meet: call bar.cta()\n      gemm: gemm")
+    with pytest.raises(CompileError) as error:
+        lower(text.replace("do copy_B;", "do copy_B; do meet;"), "sim sm_80", "apply-schedule")
+    assert str(error.value) == "schedule: a barrier of all 128 threads stands in role `load`, which has 64"
+    lower(text.replace("do gemm;", "do meet; do gemm;"), "sim sm_80", "apply-schedule")
+
+
+def test_a_name_that_cannot_be_evaluated_again():
+    text = gemm(f"schedule {{ {GOOD} }}", masked=True).replace(
+        "gemm: if", "set_mask: store %mask[0] = 1\n      gemm: if"
+    )
+    with pytest.raises(CompileError) as error:
+        lower(text.replace("do copy_B;", "do copy_B; do set_mask;"), "sim sm_80", "apply-schedule")
+    assert str(error.value) == (
+        "schedule: `on` reads `mask`, which `set_mask` writes, so it cannot be evaluated again for each role"
     )
 
 
