@@ -12,6 +12,8 @@ using namespace ir;  // NOLINT
 
 namespace {
 
+constexpr int kMaxDepth = 2000;
+
 bool CanEvaluate(const OpObj* op) {
   switch (op->op()) {
     case OpCode::kAdd:
@@ -98,7 +100,10 @@ int LaneProgram::PerThread(const std::function<int64_t(int64_t)>& f) {
 
 int LaneProgram::Compile(const Expr& e) {
   if (auto it = known_.find(e.get()); it != known_.end()) return it->second;
+  if (depth_ == kMaxDepth) return Unknown();
+  ++depth_;
   int id = Make(e);
+  --depth_;
   known_[e.get()] = id;
   return id;
 }

@@ -72,6 +72,7 @@ class LaneProgram {
   Names names_;
   size_t width_;
   int root_ = 0;
+  int depth_ = 0;
   std::vector<Step> steps_;
   std::unordered_map<const ir::NodeObj*, int> known_;
 };

@@ -3,6 +3,7 @@
 
 #include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
+#include "compiler/ir/size.h"
 #include "compiler/ir/visit.h"
 #include "compiler/target/target.h"
 
@@ -13,6 +14,8 @@ namespace tilescale::analysis {
 using namespace ir;  // NOLINT
 
 namespace {
+
+constexpr int kMaxGuard = 1024;  // nodes
 
 std::string Line(const Stmt& s) {
   return s->span.defined() ? " (line " + std::to_string(s->span->line) + ")" : "";
@@ -230,6 +233,10 @@ class Builder {
     for (const Use& u : unit.uses) unit.async = unit.async || u.done != Done::kProgram;
     if (const auto* branch = s.as<IfObj>(); branch != nullptr && !branch->else_case.defined()) {
       unit.guard = Substitute(branch->cond, binds_);
+      if (LargerThan(unit.guard, kMaxGuard)) {
+        RaiseAt(s->span, "CompileError", "the condition of this `if` has more than ", kMaxGuard,
+                " operations with the names in it: too large for a scheduled loop");
+      }
     }
     unit.segment = segment;
     unit.order = static_cast<int>(model_.units.size());

@@ -3,6 +3,7 @@
 #include "compiler/arith/analyzer.h"
 
 #include "compiler/arith/analyzer_impl.h"
+#include "compiler/ir/size.h"
 
 namespace tilescale::arith {
 
@@ -110,18 +111,23 @@ void SetFact(Analyzer::Impl* impl, const Var& var, VarFact fact) {
   impl->vars[var.get()] = std::move(fact);
 }
 
-// Replaces variables that are defined by their values.
+// Replaces variables that are defined by their values, as far as the tree stays small: a chain of
+// definitions that each use the one before twice is a tree of 2^n. What stays a variable has an
+// interval.
 class Inline : public Mutator {
  public:
   explicit Inline(const std::unordered_map<const VarObj*, VarFact>& vars) : vars_(vars) {}
   Expr MutateVar(const Var& v) override {
     auto it = vars_.find(v.get());
     if (it == vars_.end() || !it->second.value.defined()) return v;
+    if (LargerThan(it->second.value, left_)) return v;
+    Walk(it->second.value, [&](const NodeObj*) { return --left_ >= 0; });
     return MutateExpr(it->second.value);
   }
 
  private:
   const std::unordered_map<const VarObj*, VarFact>& vars_;
+  int left_ = 512;  // nodes
 };
 
 }  // namespace

@@ -193,17 +193,41 @@ Var NewVar(Text name, Text dtype, Text kind) {
   }
   return MakeVar(std::string(name), TypeOf(std::string(dtype)));
 }
+// Passes walk expressions as trees and recurse into them, so their size is bounded where they are
+// made. The front end answers with names for the operands (language/expr.py).
+constexpr int64_t kMaxOperations = 256;
+struct Weight {
+  int64_t operations = 0;
+  bool loads = false;
+};
+Weight WeightOf(const NodeObj* e) {
+  Weight sum{1, e->kind == NodeKind::kLoad};
+  ForEachChild(e, [&](const NodeObj* child) {
+    if (sum.operations > kMaxOperations) return;
+    Weight w = WeightOf(child);
+    // The guard of a load repeats an index that no bound is known of.
+    sum.operations += e->kind == NodeKind::kLoad && w.loads ? 3 * w.operations : w.operations;
+    sum.loads = sum.loads || w.loads;
+  });
+  return sum;
+}
+Expr Bounded(Expr e) {
+  if (WeightOf(e.get()).operations <= kMaxOperations) return e;
+  Raise("ExpressionSizeError", "the expression has more than ", kMaxOperations,
+        " operations (an operand that is used twice counts twice). Inside `with T.Kernel(...)` it "
+        "would be evaluated in parts; here compute it with Python numbers, or write less");
+}
 Expr Op(Text opcode, List args, ffi::Any result) {
-  return BuildOp(std::string(opcode), Of(args), result);
+  return Bounded(BuildOp(std::string(opcode), Of(args), result));
 }
 Expr CastValue(ffi::Any value, Text dtype) {
   DataType t = TypeOf(std::string(dtype));
   Expr e = ToExpr(value);
   // A vector keeps its lanes under a scalar dtype's name.
-  return CastTo(e, t.lanes == 1 ? WithLanes(t, e.dtype().lanes) : t);
+  return Bounded(CastTo(e, t.lanes == 1 ? WithLanes(t, e.dtype().lanes) : t));
 }
 Expr LoadOf(Buffer buffer, List index) {
-  return BuildLoad(buffer, ToIndices(buffer, Of(index)));
+  return Bounded(BuildLoad(buffer, ToIndices(buffer, Of(index))));
 }
 Region RegionOf(Buffer buffer, List begin, ffi::Any extent) {
   return BuildRegion(buffer, Of(begin), extent);

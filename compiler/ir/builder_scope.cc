@@ -12,6 +12,12 @@
 
 namespace tilescale::ir {
 
+namespace {
+
+constexpr size_t kMaxNested = 128;
+
+}  // namespace
+
 Builder MakeBuilder() {
   return Builder(ffi::make_object<BuilderObj>());
 }
@@ -25,6 +31,11 @@ BuilderObj::Frame& BuilderObj::top() {
 }
 
 void BuilderObj::Push(RegionKind kind, ffi::ObjectPtr<StmtObj> node) {
+  // Passes and the device compiler recurse into what is nested.
+  if (frames_.size() > kMaxNested) {
+    Raise("ValueError", "loops, branches and other blocks are nested more than ", kMaxNested,
+          " deep");
+  }
   int id;
   if (kind == RegionKind::kSide) {
     id = top().id;

@@ -7,12 +7,15 @@
 #include "compiler/ir/visit.h"
 #include "support/strings.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
 
 namespace tilescale::ir::text {
 namespace {
+
+constexpr int kMaxDepthOfExpr = 4000;
 
 // The opcode of an infix operator at this lexeme.
 std::optional<OpCode> InfixAt(const Lexeme& l) {
@@ -121,7 +124,12 @@ Operand Parser::Combine(const Lexeme& at, OpCode op, std::vector<Operand> operan
   if (!dtype) dtype = InferType(op, array);
   if (!dtype)
     FailAt(at, std::string(info.text) + " needs its result type: " + info.text + ".f32(…)");
-  return Typed(RawOp(op, std::move(array), *dtype), at);
+  Operand made = Typed(RawOp(op, std::move(array), *dtype), at);
+  for (const Operand& operand : operands) made.depth = std::max(made.depth, operand.depth + 1);
+  if (made.depth > kMaxDepthOfExpr) {
+    FailAt(at, "an expression of more than " + std::to_string(kMaxDepthOfExpr) + " levels");
+  }
+  return made;
 }
 
 Operand Parser::Infix(int min_precedence) {

@@ -23,6 +23,7 @@ struct Operand {
   bool negative = false;
   uint64_t magnitude = 0;  // of an untyped integer
   double number = 0;       // of an untyped float
+  int depth = 1;           // levels; a chain of infix operators nests without brackets
 };
 
 class Parser {

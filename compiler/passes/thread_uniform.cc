@@ -186,8 +186,7 @@ class ThreadEvaluator {
       for (size_t d = 0; d < 3; ++d) {
         if (kernel_->thread_vars[d].get() == v) return Coordinate(d, thread);
       }
-      auto it = lets_.find(v);
-      return it == lets_.end() ? std::nullopt : At(it->second, thread);
+      return OfLet(v, thread);
     }
     const auto* op = e.as<OpObj>();
     if (op == nullptr) return std::nullopt;
@@ -221,13 +220,31 @@ class ThreadEvaluator {
   }
 
  private:
+  std::optional<int64_t> OfLet(const VarObj* v, int64_t thread) {
+    auto it = lets_.find(v);
+    if (it == lets_.end() || depth_ == kMaxDepth) return std::nullopt;
+    auto [known, fresh] = known_.try_emplace(v, -1, std::nullopt);
+    if (fresh || known->second.first != thread) {
+      ++depth_;
+      std::optional<int64_t> value = At(it->second, thread);
+      --depth_;
+      known_[v] = {thread, value};
+      return value;
+    }
+    return known->second.second;
+  }
+
   int64_t Coordinate(size_t dim, int64_t thread) const {
     for (size_t d = 0; d < dim; ++d) thread /= kernel_->threads[d];
     return thread % kernel_->threads[dim];
   }
 
+  static constexpr int kMaxDepth = 64;  // names in names
   const Kernel& kernel_;
   const Lets& lets_;
+  std::unordered_map<const VarObj*, std::pair<int64_t, std::optional<int64_t>>>
+      known_;  // a thread's
+  int depth_ = 0;
 };
 
 }  // namespace

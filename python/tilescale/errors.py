@@ -6,6 +6,10 @@ class CompileError(ValueError):
     """A program that cannot be compiled. The text names the user's line."""
 
 
+class ExpressionSizeError(CompileError):
+    """One expression of more operations than the compiler takes, where it cannot be evaluated in parts."""
+
+
 class InternalError(RuntimeError):
     """A fault of ours, not of the program."""
 
@@ -34,4 +38,13 @@ class SourceError(OSError):
     """The source text of a function that must be traced cannot be found."""
 
 
-REGISTERED = (CompileError, InternalError, CudaError, NvrtcError, BootstrapError, TimeoutError, JITNoBuilderError)
+REGISTERED = (
+    CompileError,
+    ExpressionSizeError,
+    InternalError,
+    CudaError,
+    NvrtcError,
+    BootstrapError,
+    TimeoutError,
+    JITNoBuilderError,
+)

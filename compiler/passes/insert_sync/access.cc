@@ -2,6 +2,7 @@
 #include "compiler/passes/insert_sync/access.h"
 
 #include "compiler/arith/analyzer.h"
+#include "compiler/ir/size.h"
 #include "compiler/ir/text.h"
 #include "compiler/isa/instr.h"
 
@@ -10,6 +11,12 @@
 namespace tilescale::sync {
 
 using namespace ir;  // NOLINT
+
+namespace {
+
+constexpr int kMaxPlace = 1024;  // nodes of an address in terms of loops and threads
+
+}  // namespace
 
 AccessReader::AccessReader(const Kernel& k) : kernel_(k), threads_(k->total_threads()) {
   Walk(k->body, [&](const NodeObj* n) {
@@ -56,7 +63,9 @@ void AccessReader::DeclareBind(const BindObj* s) {
     pure = pure && n->kind != NodeKind::kLoad;
     return pure;
   });
-  if (pure) binds_[s->var.get()] = Inline(s->value);
+  // A name that is not known here has any value.
+  Expr inlined = pure ? Inline(s->value) : Expr();
+  if (pure && !LargerThan(inlined, kMaxPlace)) binds_[s->var.get()] = inlined;
 }
 
 // Of a condition the parts that threads and the place's loops decide.

@@ -4,9 +4,8 @@
 import functools
 from typing import Any
 
-from .._ffi import builder
 from .buffers import Buffer, Region
-from .expr import Operators, value
+from .expr import Operators, op, value
 
 
 def _is_python(*values: Any) -> bool:
@@ -14,15 +13,15 @@ def _is_python(*values: Any) -> bool:
 
 
 def floordiv(a: Any, b: Any) -> Any:
-    return a // b if _is_python(a, b) else builder.op("floordiv", [value(a), value(b)], None)
+    return a // b if _is_python(a, b) else op("floordiv", [value(a), value(b)])
 
 
 def floormod(a: Any, b: Any) -> Any:
-    return a % b if _is_python(a, b) else builder.op("floormod", [value(a), value(b)], None)
+    return a % b if _is_python(a, b) else op("floormod", [value(a), value(b)])
 
 
 def ceildiv(a: Any, b: Any) -> Any:
-    return -(-a // b) if _is_python(a, b) else builder.op("floordiv", [value(a) + value(b) - 1, value(b)], None)
+    return -(-a // b) if _is_python(a, b) else op("floordiv", [value(a) + value(b) - 1, value(b)])
 
 
 def align_up(x: Any, a: Any) -> Any:
@@ -32,7 +31,7 @@ def align_up(x: Any, a: Any) -> Any:
 def _extreme(opcode: str, of_numbers: Any, values: tuple[Any, ...]) -> Any:
     if _is_python(*values):
         return of_numbers(values)
-    return functools.reduce(lambda a, b: builder.op(opcode, [a, b], None), map(value, values))
+    return functools.reduce(lambda a, b: op(opcode, [a, b]), map(value, values))
 
 
 def maximum(*values: Any) -> Any:

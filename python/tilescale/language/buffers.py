@@ -7,7 +7,7 @@ from typing import Any
 from .._ffi import Object, builder, reflected, register_object
 from . import tracer
 from .dtypes import dtype
-from .expr import Const, Expr, Load, Operators, text, value
+from .expr import Const, Expr, Load, Operators, load, op, text, value
 
 # The user's scope by the space of a storage.
 _SCOPES = (
@@ -20,7 +20,6 @@ _SCOPES = (
     "local.descriptor",
     "shared.tmem",
 )
-_load = builder.load
 _region = builder.region
 
 
@@ -69,7 +68,7 @@ class Buffer(Object):
 
     @property
     def data(self) -> Expr:
-        return builder.op("data", [self], None)
+        return op("data", [self])
 
     def scope(self) -> str:
         return _SCOPES[self.storage.space]
@@ -83,7 +82,7 @@ class Buffer(Object):
         extent: Any = None,
     ) -> Expr:
         extent = None if extent is None else value(extent)
-        return builder.op("access_ptr", [self, access_mask, value(offset), extent], "handle")
+        return op("access_ptr", [self, access_mask, value(offset), extent], "handle")
 
     def get_flattened_buffer(self) -> "Buffer":
         return self
@@ -114,9 +113,9 @@ class Buffer(Object):
     def __getitem__(self, index: Any) -> Any:
         index = self._full_index(index)
         if not any(type(x) is slice for x in index):
-            return _load(self, [value(x) for x in index])
+            return load(self, [value(x) for x in index])
         if any(type(x) is slice and x.step not in (None, 1) for x in index):
-            return _load(self, [_ramp(x, self) if type(x) is slice else value(x) for x in index])
+            return load(self, [_ramp(x, self) if type(x) is slice else value(x) for x in index])
         begin, extent = [], []
         for x, size in zip(index, self.shape, strict=True):
             b, e = _span(x, size) if type(x) is slice else (value(x), 1)
@@ -180,7 +179,7 @@ def _ramp(x: slice, buffer: Buffer) -> Expr:
         raise TypeError(
             f"a slice with a step needs constant bounds, got `{buffer.name}[{text(x.start)}:{text(x.stop)}:{step}]`"
         ) from None
-    return builder.op("ramp", [value(low), int(step), lanes], None)
+    return op("ramp", [value(low), int(step), lanes])
 
 
 @register_object("tilescale.ir.Region")
@@ -212,7 +211,7 @@ class Region(Object):
 
     def first(self) -> Load:
         """The element at the region's begin."""
-        return _load(self.buffer, [b for b, _ in self.region])
+        return load(self.buffer, [b for b, _ in self.region])
 
     def __getitem__(self, index: Any) -> Any:
         """Indexing a slice counts from its begin; dimensions of extent 1 are skipped."""
@@ -224,7 +223,7 @@ class Region(Object):
         full = [b for b, _ in bounds]
         for k, x in zip(free, given, strict=True):
             full[k] = full[k] + value(x)
-        return _load(self.buffer, [value(x) for x in full])
+        return load(self.buffer, [value(x) for x in full])
 
     def _as_value(self) -> Load:
         """A slice of constant extent, read as a vector."""
@@ -232,8 +231,8 @@ class Region(Object):
         for b, e in self.region:
             if not isinstance(e, int):
                 raise TypeError(f"the slice `{text(self)}` has no constant extent; it cannot be read as a vector")
-            index.append(b if e == 1 else builder.op("ramp", [b, 1, e], None))
-        return _load(self.buffer, index)
+            index.append(b if e == 1 else op("ramp", [b, 1, e]))
+        return load(self.buffer, index)
 
     def __bool__(self) -> bool:
         raise TypeError(f"Region `{text(self)}` cannot be used as condition directly.")
@@ -255,7 +254,7 @@ class Cell(Operators):
     def __init__(self, buffer: Buffer) -> None:
         self.buffer = buffer
         self.named = False
-        self._read = _load(buffer, [0])
+        self._read = load(buffer, [0])
 
     def _as_value(self) -> Load:
         return self._read

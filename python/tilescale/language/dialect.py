@@ -5,7 +5,6 @@ numbers. `NAMES` is what the façade serves; everything else is a row of table.t
 import difflib
 from typing import Any
 
-from .._ffi import builder
 from ..errors import JITNoBuilderError
 from . import alloc, arithmetic, comm, dtypes, expr, frames, functions, layouts, schedule, source, specs, tracer
 from .buffers import Buffer, Cell, Ref, Region
@@ -177,7 +176,7 @@ def _atomic(
         kind = name.removeprefix("atomic_")
         peer = None if dst_pe is None else value(dst_pe)
         return t.tile("atomic", [kind, place, source, memory_order, use_tma, peer, pairs(annotations)])
-    element = dst.load() if type(dst) is Cell else builder.load(place.buffer, [b for b, _ in place.region])
+    element = dst.load() if type(dst) is Cell else expr.load(place.buffer, [b for b, _ in place.region])
     args = [element, value(new), memory_order, return_prev, use_tma, None if dst_pe is None else value(dst_pe)]
     return t.call(name, args, [0] if return_prev else "void")
 
@@ -258,7 +257,7 @@ def cast(value: Any, dtype: Any, round: str = "", sat: bool = True, rbits: Any =
     if not round:
         return expr.cast(value, dtype)
     operands = [expr.value(value), sat, *([] if rbits is None else [expr.value(rbits)])]
-    return builder.op(f"cast_{round}", operands, dtypes.dtype(dtype))
+    return expr.op(f"cast_{round}", operands, dtypes.dtype(dtype))
 
 
 def typed_cast(dtype: Any, x: Any) -> Any:
@@ -269,7 +268,7 @@ def reinterpret(value: Any, dtype: Any) -> Any:
     """The same bits as another type. The older order of the arguments is taken as well."""
     if isinstance(value, str) and not isinstance(dtype, str):
         value, dtype = dtype, value
-    return builder.op("reinterpret", [expr.value(value)], dtypes.dtype(dtype))
+    return expr.op("reinterpret", [expr.value(value)], dtypes.dtype(dtype))
 
 
 def infinity(dtype: Any) -> Any:

@@ -10,13 +10,44 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .._ffi import Object, builder, reflected, register_object
+from ..errors import ExpressionSizeError
 from .dtypes import dtype
 
-_op = builder.op
-_cast = builder.cast
+_whole_op = builder.op
+_whole_cast = builder.cast
+_whole_load = builder.load
 _text = builder.text
 _dtype_of = builder.dtype
 _same = builder.same
+
+
+def op(opcode: str, args: list[Any], result: Any = None) -> "Expr":
+    """An operation of the builder, in parts where it is too large."""
+    try:
+        return _whole_op(opcode, args, result)
+    except ExpressionSizeError as error:
+        return _in_parts(lambda parts: _whole_op(opcode, parts, result), opcode, args, error)
+
+
+def _cast(x: Any, target: dtype) -> "Expr":
+    try:
+        return _whole_cast(x, target)
+    except ExpressionSizeError as error:
+        return _in_parts(lambda parts: _whole_cast(parts[0], target), "cast", [x], error)
+
+
+def load(buffer: Any, index: list[Any]) -> "Load":
+    """An element of a buffer."""
+    try:
+        return _whole_load(buffer, index)
+    except ExpressionSizeError as error:
+        return _in_parts(lambda parts: _whole_load(buffer, parts), "load", index, error)
+
+
+def _in_parts(*args: Any) -> Any:
+    from .parts import in_parts  # which needs all of this module
+
+    return in_parts(*args)
 
 
 class Operators:
@@ -39,17 +70,17 @@ class Operators:
         return self == other
 
     def __neg__(self) -> "Expr":
-        return _op("neg", [self._as_value()], None)
+        return op("neg", [self._as_value()])
 
     def __pos__(self) -> Any:
         return self
 
     def __invert__(self) -> "Expr":
         e = self._as_value()
-        return _op("not" if _dtype_of(e) == "bool" else "bitnot", [e], None)
+        return op("not" if _dtype_of(e) == "bool" else "bitnot", [e])
 
     def __abs__(self) -> "Expr":
-        return _op("abs", [self._as_value()], None)
+        return op("abs", [self._as_value()])
 
     def __bool__(self) -> bool:
         e = self._as_value()
@@ -129,7 +160,7 @@ def _binary(opcode: str, reflected: bool) -> Callable[[Any, Any], Any]:
             if other is None:
                 return NotImplemented
         a, b = self._as_value(), value(other)
-        return _op(opcode, [b, a] if reflected else [a, b], None)
+        return op(opcode, [b, a] if reflected else [a, b])
 
     return operator
 
@@ -265,10 +296,6 @@ def const(number: Any, data_type: Any = None) -> Const:
     return builder.const(number, None if data_type is None else dtype(data_type))
 
 
-def op(opcode: str, args: list[Any], result: Any = None) -> Expr:
-    return _op(opcode, args, result)
-
-
 def cast(x: Any, data_type: Any) -> Expr:
     return _cast(value(x), dtype(data_type))
 
@@ -280,4 +307,4 @@ def convert(data_type: dtype, values: tuple[Any, ...]) -> Any:
     if len(values) == 1:
         x = value(values[0])
         return _cast(x, data_type) if isinstance(x, Expr) else builder.const(x, data_type)
-    return _op("vector", [value(x) for x in values], data_type)
+    return op("vector", [value(x) for x in values], data_type)

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._ffi import builder
 from . import tracer
-from .expr import Operators, Var, value
+from .expr import Operators, Var, op, value
 
 
 def integer(x: Any) -> Any:
@@ -137,7 +137,7 @@ class PersistentLoop(Loop):
         coordinates = [*outer, rest * group + inner]
         names = [name or f"tile_{k}" for k, name in enumerate(self.name_list())]
         bound = [t.bind(name, c) for name, c in zip(names, coordinates, strict=True)]
-        t.begin_if(builder.op("land", [linear < total, bound[-1] < last], None))
+        t.begin_if(op("land", [linear < total, bound[-1] < last]))
         return bound
 
 
@@ -198,7 +198,7 @@ class GroupFrame(Frame):
         members = [of_thread == i for i in self.ids]
         chosen = members[0]
         for member in members[1:]:
-            chosen = builder.op("lor", [chosen, member], None)
+            chosen = op("lor", [chosen, member])
         t.begin_if(chosen)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 from .._ffi import Object, builder
 from . import tracer
 from .buffers import Buffer, Cell, Ref, Region
-from .expr import Const, Expr, Load, Operators, Var, is_value, text, value
+from .expr import Const, Expr, Load, Operators, Var, is_value, load, op, text, value
 from .frames import Frame, Loop, OnceLoop, range_dims
 from .launch import IndexLoop
+from .parts import branches
 from .poison import UNBOUND, Poison
 from .specs import declare
 
@@ -59,7 +60,7 @@ def condition(c: Any) -> Any:
             return e
         if kind == "handle":
             raise TypeError(f"`{text(e)}` is a pointer; use T.isnullptr to test it")
-        return builder.op("ne", [e, 0], None)
+        return op("ne", [e, 0])
     if isinstance(c, Poison):
         c.die()
     return bool(c)
@@ -233,22 +234,9 @@ class Hooks:
         return self._choose(c, value(x), x_side, value(y), y_side)
 
     def _choose(self, c: Any, x: Any, x_side: Any, y: Any, y_side: Any) -> Any:
-        pure = builder.op("if", [c, x, y], [1, 2])
         if x_side is None and y_side is None:
-            return pure
-        t = tracer.current()
-        cell = Cell(t.alloc("local.var", pure.dtype, [1]))
-        t.begin_if(c)
-        self._store_side(cell, x, x_side)
-        t.begin_else()
-        self._store_side(cell, y, y_side)
-        t.close()
-        return cell.load()
-
-    def _store_side(self, cell: Cell, x: Any, side: Any) -> None:
-        if side is not None:
-            builder.splice(tracer.current().handle, side)
-        cell.store(x)
+            return op("if", [c, x, y], [1, 2])
+        return branches(c, x, x_side, y, y_side)
 
     def and_(self, a: Any, b: Callable[[], Any]) -> Any:
         return self._junction(a, b, True)
@@ -268,11 +256,11 @@ class Hooks:
             return self._choose(c, d, side, False, None) if is_and else self._choose(c, True, None, d, side)
         if isinstance(d, bool):
             return c if d == is_and else builder.const(d, None)
-        return builder.op("land" if is_and else "lor", [c, d], None)
+        return op("land" if is_and else "lor", [c, d])
 
     def not_(self, a: Any) -> Any:
         c = condition(a)
-        return not c if isinstance(c, bool) else builder.op("not", [c], None)
+        return not c if isinstance(c, bool) else op("not", [c])
 
     def chain(self, a: Any, name: str, operand: Callable[[], Any], *rest: Any) -> Any:
         """`a < b < c`: each operand evaluated once, later ones only if the pairs before hold."""
@@ -435,7 +423,7 @@ class Hooks:
                     f"`{text(place)} {_SYMBOLS[op]}= …` on a region is not supported; write a T.Parallel loop over it"
                 )
             at = [self.snapshot(x) for x in place.index]
-            tracer.current().store(owner, at, value(getattr(operator, op)(builder.load(owner, at), v)))
+            tracer.current().store(owner, at, value(getattr(operator, op)(load(owner, at), v)))
         elif type(place) in (Cell, Ref):
             place.store(getattr(operator, op)(place, v))
         else:
@@ -476,7 +464,7 @@ class Hooks:
             place = tracer.current().let(place)
         if type(place) is Load:
             index = [self.snapshot(x) for x in place.index]
-            return Ref(builder.load(place.buffer, index))
+            return Ref(load(place.buffer, index))
         if type(place) not in (Cell, Region):
             raise ValueError(
                 f"To pass as reference, argument `{name}` is expected to be a variable or a buffer region, "

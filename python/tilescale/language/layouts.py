@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import tracer
 from .expr import Var, value, var
 from .frames import integer
 
@@ -63,7 +64,8 @@ class Layout:
 
     @property
     def index(self) -> list[Any]:
-        return self.map_forward_index(self.get_forward_vars())
+        with tracer.whole_expressions():
+            return self.map_forward_index(self.get_forward_vars())
 
     def get_forward_index(self) -> list[Any]:
         return self.index
@@ -142,7 +144,8 @@ class Layout:
     def layout_spec(self) -> list[Any]:
         """What the builder takes (`layoutspec`)."""
         variables = self.get_forward_vars()
-        outputs = [value(x) for x in self.map_forward_index(variables)]
+        with tracer.whole_expressions():
+            outputs = [value(x) for x in self.map_forward_index(variables)]
         return ["expr", self._shape, variables, outputs]
 
     def __repr__(self) -> str:
@@ -188,7 +191,8 @@ class Fragment(Layout):
 
     @property
     def thread(self) -> Any:
-        return self._thread_at(self.get_forward_vars(), var("rep"))
+        with tracer.whole_expressions():
+            return self._thread_at(self.get_forward_vars(), var("rep"))
 
     def map_forward_thread(self, indices: Sequence[Any]) -> Any:
         return self._thread_at(indices)
@@ -252,8 +256,9 @@ class Fragment(Layout):
 
     def layout_spec(self) -> list[Any]:
         variables, copy = self.get_forward_vars(), var("rep")
-        thread = value(self._thread_at(variables, copy))
-        registers = [value(x) for x in self._register_at(*variables)]
+        with tracer.whole_expressions():
+            thread = value(self._thread_at(variables, copy))
+            registers = [value(x) for x in self._register_at(*variables)]
         copy_var = copy if self._replicate > 1 else None
         return ["fragment", self._shape, variables, self._replicate, copy_var, thread, registers]
 

@@ -8,7 +8,7 @@ from .._ffi import builder
 from . import tracer
 from .buffers import Buffer, Cell, Ref, Region
 from .dtypes import dtype
-from .expr import Expr, Load, Operators, Var, value
+from .expr import Expr, Load, Operators, Var, load, op, value
 from .frames import plain
 from .layouts import Layout
 from .table import Row, read_docs, read_rows
@@ -50,7 +50,7 @@ def _barrier(x: Any, op: str) -> Any:
     x = _place(x)
     if type(x) is Buffer:
         assert x.ndim == 1, f"T.{op}: a barrier buffer must have one dimension, got shape {x.shape}"
-        return builder.load(x, [0])
+        return load(x, [0])
     if isinstance(x, (Operators, int)):
         return value(x)
     raise TypeError(f"mbarrier must be an element of a barrier buffer or a barrier buffer, but got {type(x).__name__}")
@@ -169,7 +169,7 @@ class Op:
         row = self.row
         bound = self.bind(args, kwargs)
         if row.kind == "pure":
-            return builder.op(row.target, self.arguments(bound), self.result(bound))
+            return op(row.target, self.arguments(bound), self.result(bound))
         t = tracer.current(f"T.{row.name}")
         if row.kind == "tile":
             return t.tile(row.target, self.arguments(bound))

@@ -5,8 +5,10 @@ Every statement goes to the builder through a method of `Tracer`, which first te
 Python frames from the call to the traced function, without ours.
 """
 
+import contextlib
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -38,6 +40,20 @@ def current(what: str = "this T.… call") -> "Tracer":
             f"{what} emits kernel code; it can only be used inside @T.prim_func, @T.macro or @tilelang.jit"
         )
     return found
+
+
+@contextlib.contextmanager
+def whole_expressions() -> Iterator[None]:
+    """What is computed inside is no value of the traced function: a layout, over coordinates of its own."""
+    t = active()
+    if t is None:
+        yield
+        return
+    outer, t.whole = t.whole, True
+    try:
+        yield
+    finally:
+        t.whole = outer
 
 
 class _OwnFiles(dict[str, bool]):
@@ -80,6 +96,7 @@ class Tracer:
         self.const_symbols: list[Any] = []
         self.phase1 = False
         self.kernel: Any = None
+        self.whole = False  # expressions are not evaluated in parts
         self.attributes: dict[str, Any] = {}
         self._spans: dict[tuple[Any, ...], int] = {}
         self._span = -1

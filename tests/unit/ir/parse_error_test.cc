@@ -89,6 +89,11 @@ TEST(ParseError, DeepNestingIsRefused) {
   const std::string deep(100000, '(');
   EXPECT_NE(ErrorOf(Program("bind %x = " + deep)).find("nested deeper than 400 levels"),
             std::string::npos);
+  // Infix operators nest without brackets.
+  std::string chain = "%tx";
+  for (int i = 0; i < 5000; ++i) chain += " + %tx";
+  EXPECT_NE(ErrorOf(Program("bind %x = " + chain)).find("an expression of more than 4000 levels"),
+            std::string::npos);
   std::string tildes(100000, '~');
   EXPECT_NE(ErrorOf(Program("bind %x = " + tildes + "1")).find("nested deeper"), std::string::npos);
   std::string ifs;
