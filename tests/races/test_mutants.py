@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Every sixteenth seeded fault of the examples under two seeds, and whether the tables of docs/simulator.md still speak of
-the faults that the compiler makes. `./dev mutants` runs them all."""
+"""Every sixteenth seeded fault of the examples under two seeds, and whether the tables of docs/simulator.md are of the
+faults that the compiler makes. `./dev mutants` runs them all."""
 
 import json
 import subprocess
