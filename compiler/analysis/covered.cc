@@ -80,6 +80,31 @@ Cover CompareOwners(const Place& a, const Place& b) {
   return worst;
 }
 
+// Does no thread touch an element of global memory that another one touches at the other place?
+bool Apart(const Place& a, const Place& b) {
+  bool comparable = a.from_start && b.from_start && a.shift == b.shift && a.stride == b.stride &&
+                    a.elem_bytes == b.elem_bytes;
+  if (&a != &b && !comparable) return false;
+  const Place::Touches *x = a.touches(), *y = x == nullptr ? nullptr : b.touches();
+  if (x == nullptr || y == nullptr) return false;
+  size_t i = 0, j = 0;
+  while (i < x->size() && j < y->size()) {
+    int64_t at = (*x)[i].first;
+    if (at != (*y)[j].first) {
+      at < (*y)[j].first ? ++i : ++j;
+      continue;
+    }
+    int64_t thread = (*x)[i].second;
+    for (; i < x->size() && (*x)[i].first == at; ++i) {
+      if ((*x)[i].second != thread) return false;
+    }
+    for (; j < y->size() && (*y)[j].first == at; ++j) {
+      if ((*y)[j].second != thread) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 const Place::Owners* Place::owners() const {
@@ -109,19 +134,17 @@ const Place::Owners* Place::owners() const {
   return owners_.get();
 }
 
-bool Place::own() const {
-  if (own_) return *own_;
-  std::vector<std::pair<int64_t, int64_t>> touched;  // element, thread
-  bool done = ForEachPoint(*this, count, [&](int64_t thread, int64_t at) {
-    for (int64_t i = 0; i < count; ++i) touched.emplace_back(at + i, thread);
-  });
-  std::sort(touched.begin(), touched.end());
-  for (size_t i = 1; done && i < touched.size(); ++i) {
-    if (touched[i].first == touched[i - 1].first && touched[i].second != touched[i - 1].second)
-      done = false;
+const Place::Touches* Place::touches() const {
+  if (!touches_known_) {
+    touches_known_ = true;
+    Touches found;
+    bool done = ForEachPoint(*this, count, [&](int64_t thread, int64_t at) {
+      for (int64_t i = 0; i < count; ++i) found.emplace_back(at + i, thread);
+    });
+    std::sort(found.begin(), found.end());
+    if (done) touches_ = std::move(found);
   }
-  own_ = done;
-  return done;
+  return touches_ ? &*touches_ : nullptr;
 }
 
 Cover Coverage::Needed(const Access& a, const Access& b) {
@@ -139,12 +162,9 @@ Cover Coverage::Needed(const Access& a, const Access& b) {
     int64_t depth = a.token->depth, distance = a.slot - b.slot;
     if ((distance % depth + depth) % depth != 0) return Cover::kNothing;
   }
-  if (!a.shared) {
-    bool same = a.place == b.place && !a.atomic && !b.atomic && a.place->own();
-    return same ? Cover::kNothing : Cover::kBlock;
-  }
   auto [it, fresh] = known_.try_emplace({a.place.get(), b.place.get()}, Cover::kNothing);
-  if (fresh) it->second = CompareOwners(*a.place, *b.place);
+  if (fresh && a.shared) it->second = CompareOwners(*a.place, *b.place);
+  if (fresh && !a.shared && !Apart(*a.place, *b.place)) it->second = Cover::kBlock;
   if (it->second == Cover::kWarp && a.in_warp) return Cover::kNothing;
   return it->second;
 }

@@ -49,13 +49,17 @@ class Place {
     std::vector<int32_t> by;
   };
   const Owners* owners() const;
-  // No two threads touch one element.
-  bool own() const;
+  // Elements and the threads that touch them, sorted. Null: not enumerable.
+  using Touches = std::vector<std::pair<int64_t, int64_t>>;
+  const Touches* touches() const;
+  // The index counts whole bytes from where the storage begins: other places may be compared.
+  bool from_start = true;
 
  private:
   mutable std::shared_ptr<Owners> owners_;
   mutable bool enumerated_ = false;
-  mutable std::optional<bool> own_;
+  mutable std::optional<Touches> touches_;
+  mutable bool touches_known_ = false;
 };
 
 struct Access {

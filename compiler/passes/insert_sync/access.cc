@@ -261,6 +261,8 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
   place->count = count;
   place->elem_bytes = std::max(1, b->dtype.bits / 8);
   place->bytes = a.bytes;
+  // A view of a peer's tensor begins anywhere in it; elements of less than a byte share theirs.
+  place->from_start = !there && b->dtype.bits % 8 == 0;
   place->threads = {first_thread_,
                     threads_,
                     kernel_->threads[0] + kernel_->extra_threads,
