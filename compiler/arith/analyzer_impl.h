@@ -101,6 +101,11 @@ struct Analyzer::Impl {
 
   // prove.cc
   bool NonNegative(const LinearForm& f, int fuel);
+  bool Eliminate(const LinearForm& f, int fuel);
+  bool FailedBefore(const LinearForm& f, int fuel);
+  // Forms of the comparison in hand that were not proven, with the fuel there was; by the identity
+  // of their atoms, which they keep alive.
+  std::unordered_map<std::string, std::pair<int, LinearForm>> failed;
   bool ProveFast(const ir::Expr& cond);
   bool ProveCompare(ir::OpCode op, const ir::Expr& a, const ir::Expr& b);
   void AssumeSimplified(const ir::Expr& cond, uint8_t use);

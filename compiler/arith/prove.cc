@@ -11,7 +11,8 @@ using namespace ir;  // NOLINT
 
 namespace {
 
-constexpr int kFuel = 6;  // eliminations in one NonNegative chain
+constexpr int kFuel = 6;      // eliminations in one NonNegative chain
+constexpr int kForms = 1024;  // forms that one comparison looks at
 
 // A variable of `f`, or a variable inside one of its atoms that is a product with it.
 const VarObj* AsVar(const Expr& e) {
@@ -20,10 +21,30 @@ const VarObj* AsVar(const Expr& e) {
 
 }  // namespace
 
-// f ≥ 0: intervals first, then eliminate variables by their symbolic bounds, then one assumed fact.
+// Eliminations in another order give the same form: without this, n variables make n! chains.
+bool Analyzer::Impl::FailedBefore(const LinearForm& f, int fuel) {
+  std::string key;
+  auto append = [&](const auto& x) { key.append(reinterpret_cast<const char*>(&x), sizeof(x)); };
+  append(f.constant);
+  for (const auto& [atom, k] : f.terms) {
+    append(atom.get());
+    append(k);
+  }
+  auto [it, fresh] = failed.try_emplace(std::move(key), fuel, f);
+  if (!fresh && it->second.first >= fuel) return true;
+  it->second.first = fuel;
+  return static_cast<int>(failed.size()) > kForms;
+}
+
 bool Analyzer::Impl::NonNegative(const LinearForm& f, int fuel) {
+  failed.clear();
+  return Eliminate(f, fuel);
+}
+
+// f ≥ 0: intervals first, then eliminate variables by their symbolic bounds, then one assumed fact.
+bool Analyzer::Impl::Eliminate(const LinearForm& f, int fuel) {
   if (BoundsOf(f).lo >= 0) return true;
-  if (fuel == 0 || f.overflow) return false;
+  if (fuel == 0 || f.overflow || FailedBefore(f, fuel)) return false;
   for (const auto& [atom, k] : f.terms) {
     const VarObj* v = AsVar(atom);
     const OpObj* product = nullptr;
@@ -42,7 +63,7 @@ bool Analyzer::Impl::NonNegative(const LinearForm& f, int fuel) {
     AddTerm(&g, atom, -k);
     if (product != nullptr) b = LinearOfProduct(b, ToLinear(product->args[1]));
     AddForm(&g, b, k);
-    if (NonNegative(g, fuel - 1)) return true;
+    if (Eliminate(g, fuel - 1)) return true;
   }
   for (size_t i = 0; i < nonneg.size(); ++i) {
     if (!(nonneg_use[i] & Use())) continue;
@@ -55,7 +76,7 @@ bool Analyzer::Impl::NonNegative(const LinearForm& f, int fuel) {
       if (mine == 0 || (mine > 0) != (k > 0) || mine % k != 0) continue;
       LinearForm g = f;
       AddForm(&g, fact, -(mine / k));
-      if (NonNegative(g, fuel - 3 > 0 ? fuel - 3 : 0)) return true;
+      if (Eliminate(g, fuel - 3 > 0 ? fuel - 3 : 0)) return true;
       break;
     }
   }
@@ -71,7 +92,7 @@ bool Analyzer::Impl::NonNegative(const LinearForm& f, int fuel) {
     AddForm(&g, x, k / *c);
     rest.constant = *c - 1;
     if (k > 0) AddForm(&g, rest, -(k / *c));
-    if (NonNegative(g, fuel - 1)) return true;
+    if (Eliminate(g, fuel - 1)) return true;
   }
   return false;
 }
