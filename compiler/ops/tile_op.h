@@ -69,6 +69,7 @@ class LowerContext {
   ir::Expr tid;         // index in the group, 0 … threads - 1
   ir::Span span;
   arith::Analyzer* analyzer = nullptr;
+  int64_t shared_left = 0;  // bytes of shared memory that nothing of the block needs, at least
   virtual const Layout& LayoutOf(const ir::Buffer& buffer) = 0;
   // A fragment's registers as a 1-D buffer in slot order.
   virtual ir::Buffer Slots(const ir::Buffer& fragment) = 0;

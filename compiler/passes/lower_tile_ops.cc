@@ -212,7 +212,23 @@ class Lowerer : public OpWalker {
 
 class Planner : public OpWalker {
  public:
-  using OpWalker::OpWalker;
+  Planner(const Func& f, const Kernel& k, PassContext* ctx) : OpWalker(f, k, ctx) {
+    int64_t bytes = 0;
+    Walk(k->body, [&](const NodeObj* n) {
+      if (n->kind != NodeKind::kAlloc) return true;
+      const auto* s = static_cast<const AllocObj*>(n);
+      if (!s->buffer.defined() || s->buffer->space() != Space::kShared) return true;
+      for (const Expr& e : s->buffer->shape) {
+        if (!AsInt(e)) bytes = ctx->target.arch->shared_per_block;
+      }
+      if (bytes < ctx->target.arch->shared_per_block) {
+        bytes += NumElements(s->buffer) * s->buffer->dtype.bits / 8 * s->versions;
+      }
+      return true;
+    });
+    // Layouts pad rows by a fourth at most.
+    shared_left_ = ctx->target.arch->shared_per_block - (bytes + bytes / 4);
+  }
 
   Stmt MutateTileOp(const TileOp& op) override {
     const Lowering& lowering = LoweringOf(op.get());
@@ -221,10 +237,12 @@ class Planner : public OpWalker {
     c.threads = threads_;
     c.tid = tid_;
     c.analyzer = &analyzer_;
+    c.shared_left = shared_left_;
     auto need = lowering.workspace(op.get(), &c);
     if (!need) return op;
     std::string name = std::string(op->label.size() ? op->label : op->op) + "_ws";
     int64_t bits = need->elements * need->dtype.bits;
+    shared_left_ -= bits / 8;
     Buffer b =
         MakeBuffer(name, need->dtype, {MakeConst(need->elements)},
                    MakeStorage(name, Space::kShared, Root::kAlloc, MakeConst(bits, Int(64))));
@@ -234,6 +252,9 @@ class Planner : public OpWalker {
     alloc->span = op->span;
     return MakeSeq({Stmt(alloc), WithArg(op, "workspace", FullRegion(b))});
   }
+
+ private:
+  int64_t shared_left_;
 };
 
 }  // namespace

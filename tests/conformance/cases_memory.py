@@ -485,6 +485,34 @@ if (t == 0) {
     return result
 
 
+def bulk_runs(rng: np.random.Generator) -> list[Case]:
+    """Whole pieces, round the ring, a tail, an address that is no multiple of 16 bytes."""
+    text = """
+const int t = ts::tid_x();
+TS_SMEM(ts::u8, ring, RING * (512 + 8), 0);
+ts::comm::copy_run_bulk<2, RING, 512>(p1 + AT, p0 + AT, (ts::i64)COUNT, t, 64, ring);"""
+    v = random_bits("i32", 2048, rng)
+    result = []
+    for name, ring, at, count in (("ring", 4, 4, 2003), ("two", 2, 0, 1024), ("threads", 3, 1, 1500)):
+        want = poisoned("i32", 2048)
+        want[at : at + count] = v[at : at + count]
+        body = text.replace("RING", str(ring)).replace("AT", str(at)).replace("COUNT", str(count))
+        result.append(
+            Case(
+                name=f"bulk_run_{name}",
+                functions=("copy_run_bulk",),
+                text=kernel(f"bulk_run_{name}", ["const i32*", "i32*"], body, 64),
+                args=[v, poisoned("i32", 2048)],
+                check=compare(1, want),
+                headers=("comm/bulk",),
+                block=64,
+                shared=ring * 520,
+                feature="sm_90",
+            )
+        )
+    return result
+
+
 def cases(seed: int) -> list[Case]:
     rng = np.random.default_rng(seed)
     return [
@@ -497,4 +525,5 @@ def cases(seed: int) -> list[Case]:
         *async_copies(rng),
         *mbarriers(rng),
         *bulk_copies(rng),
+        *bulk_runs(rng),
     ]

@@ -143,7 +143,16 @@ Expr RunAddress(const TileOpObj* op, const Region& r) {
   return MakeAddr(Region(out));
 }
 
-void LowerRun(const TileOpObj* op, LowerContext* c, const Expr& lane, int64_t lanes) {
+// A ring of pieces in shared memory, each with an mbarrier behind them all. Three loads in flight
+// and three stores: 48 KB each way for a block.
+constexpr int64_t kPiece = 16384, kStages = 6, kBarrierBytes = 8;
+// Below this the threads' own loads and stores of the run are all in flight at once. Sizes that
+// only the launch knows are compared there (comm/bulk.cuh).
+constexpr int64_t kBulkPays = 2 * kPiece;
+
+// With `staging` by bulk copies.
+void LowerRun(const TileOpObj* op, LowerContext* c, const Expr& lane, int64_t lanes,
+              const Region& staging = {}) {
   Region src = RegionArg(op, "src"), dst = RegionArg(op, "dst");
   bool bytes = BoolArg(op, "bytes");
   Expr size = Cast(ExprArg(op, "size"), Int(64)), count = size;
@@ -156,16 +165,62 @@ void LowerRun(const TileOpObj* op, LowerContext* c, const Expr& lane, int64_t la
       c->Note("`" + std::string(r->buffer->name) + "`: the end of the run is guarded");
     }
   }
-  std::string instr = bytes ? "comm.copy_bytes" : "comm.copy";
+  std::string instr = staging.defined() ? "bulk.copy" : "comm.copy";
+  if (bytes) instr += "_bytes";
   if (BoolArg(op, "nbi")) instr += "_nbi";
-  c->Emit(MakeCall(instr,
-                   {MakeConst(IntArg(op, "unroll_factor")), RunAddress(op, dst),
-                    RunAddress(op, src), c->analyzer->Simplify(count), lane, MakeConst(lanes)},
-                   op->span));
+  std::vector<Expr> args = {MakeConst(IntArg(op, "unroll_factor")),
+                            RunAddress(op, dst),
+                            RunAddress(op, src),
+                            c->analyzer->Simplify(count),
+                            lane,
+                            MakeConst(lanes)};
+  if (staging.defined()) {
+    int64_t stages = NumElements(staging->buffer) / (kPiece + kBarrierBytes);
+    args.insert(args.begin() + 1, {MakeConst(stages), MakeConst(kPiece)});
+    args.push_back(MakeAddr(staging));
+    c->Note(std::to_string(stages) + " pieces of " + std::to_string(kPiece / 1024) +
+            " KB in flight; where an address is no multiple of 16 bytes, the threads move it");
+  }
+  c->Emit(MakeCall(instr, std::move(args), op->span));
+}
+
+// -- bulk copies
+// -------------------------------------------------------------------------------------------
+
+std::optional<std::string> RefuseBulk(const TileOpObj* op, const OpContext& c) {
+  if (!IsRun(op)) return "no count of elements is given";
+  if (!c.target.arch->has_bulk) {
+    return std::string("needs bulk copies, which ") + c.target.arch->name + " does not have";
+  }
+  if (c.options.disable_tma_lower) return "tl.disable_tma_lower is set";
+  if (BoolArg(op, "nbi")) return "an nbi copy completes at T.quiet";
+  Region src = RegionArg(op, "src"), dst = RegionArg(op, "dst");
+  for (const Region& r : {src, dst}) {
+    if (r->buffer->space() == Space::kGlobal) continue;
+    return "moves between tensors, `" + std::string(r->buffer->name) + "` is in shared memory";
+  }
+  if (auto n = AsInt(ExprArg(op, "size"))) {
+    int64_t bytes = BoolArg(op, "bytes") ? *n : *n * src->buffer->dtype.bits / 8;
+    if (bytes < kBulkPays) {
+      return std::to_string(bytes) + " bytes: it pays from " + std::to_string(kBulkPays) + " on";
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Workspace> Staging(const TileOpObj*, LowerContext* c) {
+  int64_t stages = std::min(kStages, c->shared_left / (kPiece + kBarrierBytes));
+  if (stages < 2) return std::nullopt;
+  return Workspace{UInt(8), stages * (kPiece + kBarrierBytes)};
 }
 
 void LowerByGroup(const TileOpObj* op, LowerContext* c) {
   LowerRun(op, c, c->tid, c->threads);
+}
+void LowerBulk(const TileOpObj* op, LowerContext* c) {
+  Region staging = RegionArg(op, "workspace");
+  if (!staging.defined()) c->Note("by the threads: the block's shared memory has no room");
+  LowerRun(op, c, c->tid, c->threads, staging);
 }
 void LowerByWarp(const TileOpObj* op, LowerContext* c) {
   LowerRun(op, c, MakeOp(OpCode::kLaneId, {}, Int(32)), target::Arch::kWarpSize);
@@ -193,7 +248,8 @@ TileOpDef Move(const char* name, const char* format, const char* spelled, bool p
                                       {"size", ArgKind::kExpr, 0, "none"},
                                       {"unroll_factor", ArgKind::kInt, 0, "4"},
                                       {"bytes", ArgKind::kBool, 0, "false"},
-                                      {"nbi", ArgKind::kBool, 0, "false"}},
+                                      {"nbi", ArgKind::kBool, 0, "false"},
+                                      {"workspace", ArgKind::kRegion, 'm', "none"}},
                            .spelled = spelled,
                            .participants = who,
                            .make = put ? MakePut : MakeGet},
@@ -201,6 +257,11 @@ TileOpDef Move(const char* name, const char* format, const char* spelled, bool p
                 .lowerings = {}};
   if (who == Participants::kGroup) {
     def.lowerings.push_back({.name = "simt", .refuse = RefuseTile, .nest = TileNest});
+    def.lowerings.push_back({.name = "bulk",
+                             .refuse = RefuseBulk,
+                             .families = LinearOnly,
+                             .workspace = Staging,
+                             .lower = LowerBulk});
   }
   auto lower = who == Participants::kGroup  ? LowerByGroup
                : who == Participants::kWarp ? LowerByWarp

@@ -145,6 +145,24 @@ LITMUS(tma_store, 64) {
 }
 LITMUS_END(tma_store)
 
+LITMUS(tma_align, 32) {
+  IDS;
+  TS_SMEM(float, s, 64, 0);
+  TS_SMEM(mbar, m, 1, 256);
+  if (t) return;
+  mbar_init(m, 1);
+  fence_mbarrier_init();
+  const u32 n = v == 3 ? 24 : 32;
+  mbar_arrive_expect_tx(m, n);
+  bulk_load(s + (v == 1), D + (v == 2), n, m);
+  mbar_wait(m, 0);
+  fence_proxy_async();
+  bulk_store(O + (v == 4), s + 4 * (v == 5) + (v == 5), v == 6 ? 8 : 16);
+  bulk_commit();
+  bulk_wait<0>();
+}
+LITMUS_END(tma_align)
+
 // The proxy fence counts anywhere on the way, on the writer's side or on the issuer's.
 LITMUS(proxy_path, 96) {
   IDS;
