@@ -116,8 +116,8 @@ def notify_program(ranks, experts, tokens, channels, alignment, threads=128):
 def dispatch_program(ranks, experts, tokens, most, hidden, topk, channels, slots, chunk):
     """queues: start, end, tail and head of each channel and peer. The first two are sent as -n - 1: 0 is not there yet.
 
-    send_head[t, r]: the number in its queue of token t for rank r, or -1. channel_start[r, c]: the tokens of rank r that
-    came before its channel c.
+    send_head[t, r]: the number in its queue of token t for rank r, or -1. channel_start[r, c]: the tokens of rank r
+    that came before its channel c.
     """
     local, share = experts // ranks, (tokens + channels - 1) // channels
 
