@@ -60,11 +60,14 @@ class HeapObj : public ffi::Object {
   void Close() {
     CallGuarded([&] { heap->Close(); });
   }
-  /// Waits for what was launched on the ranks' streams and on callers'.
-  void Barrier() {
+  /// Waits for what was launched on the ranks' streams, and for all that is on the callers' (one a
+  /// rank, or none) and on those that were launched on.
+  void Barrier(ffi::Array<int64_t> callers) {
     CallGuarded([&] {
-      const auto callers = std::exchange(callers_, {});
-      for (const auto& [rank, stream] : callers) heap->device(rank)->Synchronize(stream);
+      auto streams = std::exchange(callers_, {});
+      for (size_t r = 0; r < callers.size(); ++r)
+        streams.insert({Checked(int64_t(r)), Raw(callers[r])});
+      for (const auto& [rank, stream] : streams) heap->device(rank)->Synchronize(stream);
       heap->Barrier();
     });
   }

@@ -269,11 +269,13 @@ for rank in range(2):
     entry(1, 1)
     heap.leave()
 heap.join([0x77, 0x77])
-heap.barrier()
+heap.barrier([])
+heap.barrier([0x88, 0x88])
 """
     lines = run(HEAP + body, STUB_DEVICES=str(gpus), STUB_STREAMS="1")
     lines = [line for line in lines[lines.index("opened") :] if line.split()[0] in ("launch", "wait", "record")]
     forked = ["record on 0x77"] * 2 if gpus == 1 else []
     joined = ["record on 0x44"] * 2 if gpus == 1 else []
     waited = ["wait for 0x44"] * 2 if gpus == 1 else ["wait for 0x77"] * 2 + ["wait for 0x44"] * 2
-    assert lines == [*forked, *[f"launch on {stream}"] * 2, *joined, *waited]
+    again = ["wait for 0x88"] * 2 + ["wait for 0x44"] * 2
+    assert lines == [*forked, *[f"launch on {stream}"] * 2, *joined, *waited, *again]

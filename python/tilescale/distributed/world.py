@@ -141,9 +141,11 @@ class World:
         return f"cuda:{self._heap.device_of(rank)}" if self.on_gpu else "cpu"
 
     def barrier(self) -> None:
-        """Waits until all that was launched is done; raises what went wrong."""
+        """Waits until all that was launched is done, and on GPUs what else is on the current streams; raises what went
+        wrong. A launch comes behind what is on the current stream of each rank's own GPU: where a kernel writes memory
+        of another rank that torch is filling, a barrier must stand between."""
         try:
-            self._heap.barrier()
+            self._heap.barrier([self._caller_stream(r) for r in range(self.ranks)] if self.on_gpu else [])
         finally:
             self._launched.clear()
 
