@@ -277,8 +277,10 @@ Var Atomic(BuilderObj* b, const std::string& name, const std::string& op, const 
     AddLanes(b, place, value, sem.sem + "." + scope);
     return Var();
   }
-  return b->EmitCall((returns ? "atom." : "red.") + op, {place.address, value},
-                     returns ? value.dtype() : Void(), sem.sem + "." + scope);
+  // `red` reads nothing that an acquire could order behind.
+  const bool atom = returns || sem.sem == "acquire" || sem.sem == "acq_rel";
+  return b->EmitCall((atom ? "atom." : "red.") + op, {place.address, value},
+                     atom ? value.dtype() : Void(), sem.sem + "." + scope);
 }
 
 Var AtomicLoad(BuilderObj* b, const Values& args) {
@@ -402,6 +404,10 @@ Var SyncThreads(BuilderObj* b, const Values& args) {
   if (n && (*n <= 0 || *n % kWarpSize != 0)) {
     Raise("ValueError", "T.sync_threads: arrive_count must be a positive multiple of ", kWarpSize,
           ", got ", *n);
+  }
+  if (n && *n > b->kernel()->user_threads()) {
+    Raise("ValueError", "T.sync_threads: arrive_count ", *n, " waits for more threads than the ",
+          b->kernel()->user_threads(), " of the block");
   }
   return b->EmitCall("bar.sync", {id, count});
 }

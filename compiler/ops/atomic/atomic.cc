@@ -118,9 +118,13 @@ Stmt Nest(const TileOpObj* op) {
                       : IsRemote(dst)                        ? "sys"
                                                              : "gpu";
   Expr x = Cast(value.defined() ? LoadAt(value, point) : ExprArg(op, "value"), dst->buffer->dtype);
+  // `red` reads nothing that an acquire could order behind.
+  const bool atom = order == "acquire" || order == "acq_rel";
+  std::vector<Expr> old;
+  if (atom) old.push_back(MakeVar("old", x.dtype()));
   Stmt body =
-      MakeCall("red." + StringArg(op, "op"), {MakeAddr(dst->buffer, IndexAt(dst, point)), x},
-               op->span, {}, order + "." + scope);
+      MakeCall((atom ? "atom." : "red.") + StringArg(op, "op"),
+               {MakeAddr(dst->buffer, IndexAt(dst, point)), x}, op->span, old, order + "." + scope);
   if (fence) body = MakeSeq({MakeCall("fence.sc", {}, op->span, {}, scope), body});
   // Elements that are outside either tensor are left alone.
   Expr guard = GuardAt(dst, point);

@@ -7,6 +7,7 @@ import tilescale
 import tilescale.language as T
 import torch
 from rank_programs import compile_text
+from tilescale import _ffi
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int32", "float16"])
@@ -79,3 +80,36 @@ def test_vectors_of_elements(dtype, lanes, where):
     c = torch.zeros(lanes, dtype=a.dtype)
     tilescale.compile(main, target="sim")(a, c)
     torch.testing.assert_close(c.double(), a.double().reshape(32, lanes).sum(0), rtol=0, atol=0)
+
+
+ORDERS = ["relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst"]
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64", "float32", "float64", "float16", "bfloat16"])
+def test_every_memory_order(dtype):
+    """With the value before and without, on elements and on tiles: on the simulator, and as NVRTC takes the text."""
+    n = 32
+
+    @T.prim_func
+    def main(A: T.Tensor((n,), dtype), O: T.Tensor((3, len(ORDERS), n), dtype), P: T.Tensor((len(ORDERS), n), dtype)):
+        with T.Kernel(1, threads=n):
+            t = T.get_thread_binding()
+            x = T.alloc_fragment((n,), dtype)
+            T.copy(A, x)
+            for k, order in enumerate(ORDERS):
+                P[k, t] = T.atomic_add(O[0, k, t], A[t], memory_order=order, return_prev=True)
+                T.atomic_max(O[1, k, t], A[t], memory_order=order)
+                T.atomic_add(O[2, k, 0:n], x, memory_order=order)
+
+    rng = np.random.default_rng()
+    a = torch.tensor(rng.integers(1, 16, n)).to(getattr(torch, dtype))
+    out = torch.tensor(rng.integers(0, 16, (3, len(ORDERS), n))).to(a.dtype)
+    before = out.to(torch.float64).numpy().copy()
+    prev = torch.full((len(ORDERS), n), 99).to(a.dtype)
+    tilescale.compile(main, target="sim")(a, out, prev)
+    x, got = a.to(torch.float64).numpy(), out.to(torch.float64).numpy()
+    np.testing.assert_array_equal(got, [before[0] + x, np.maximum(before[1], x), before[2] + x])
+    np.testing.assert_array_equal(prev.to(torch.float64).numpy(), before[0])
+    for arch in ("sm_80", "sm_90a"):
+        kernel = tilescale.compile(main, target={"kind": "cuda", "arch": arch})
+        _ffi.function("runtime.nvrtc_compile")("main", kernel.get_kernel_source(), arch, [])
