@@ -8,8 +8,11 @@ against folder, file and test names of Python tests, C++ suites and golden cases
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,7 +22,9 @@ def pytest_arguments(arguments: list[str]) -> list[str]:
     for argument in arguments:
         if argument.startswith("-"):
             options.append(argument)
-        elif argument.startswith("tests") and (ROOT / argument.split("::")[0]).exists():
+        elif argument.startswith("tests/") or argument == "tests":
+            if not (ROOT / argument.split("::")[0]).exists():
+                sys.exit(f"no test matches: there is no {argument}")
             paths.append(argument)
         else:
             keywords.append(f"({argument})")
@@ -35,7 +40,10 @@ def pytest_arguments(arguments: list[str]) -> list[str]:
 def main() -> None:
     os.chdir(ROOT)
     command = [sys.executable, "-m", "pytest", *pytest_arguments(sys.argv[1:])]
-    os.execv(sys.executable, command)
+    status = subprocess.call(command)
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        print(f"no test matches: {' '.join(a for a in sys.argv[1:] if not a.startswith('-'))}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -83,6 +83,11 @@ void AddVariant(const ir::Func& f, const target::Target& target, int relaxed,
   ctx.target = target;
   ctx.variant = relaxed;
   ctx.verify = knobs::Verify();
+  if (!target.arch->tested && relaxed == 0) {
+    ctx.Record("warning", ir::Span(), target.Text(),
+               "this architecture is not tested yet: the kernel uses the instructions that it "
+               "shares with earlier ones");
+  }
   ReplayScope replay([&](const std::string& message) { return WriteReplay(f, target, message); });
   ir::Func lowered = RunPasses(WithKnobs(f), ctx, "", "",
                                [&](const PassInfo& pass, const ir::Func& after, int64_t us) {

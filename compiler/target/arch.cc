@@ -31,6 +31,7 @@ Arch MakeArch(const char* name, int generation, int shared_per_block, int shared
   arch.has_wgmma = family == Family::kHopper;
   arch.has_tcgen05 = family == Family::kBlackwell;
   arch.has_vector_256 = blackwell;
+  arch.tested = !blackwell;
   arch.cost = CostWeights{};
   return arch;
 }

@@ -9,7 +9,7 @@
 namespace tilescale::target {
 namespace {
 
-constexpr std::array kKindNames = {"cuda", "sim", "cutedsl", "cpu"};
+constexpr std::array kKindNames = {"cuda", "sim"};
 
 std::string KnownArchs() {
   std::vector<std::string> names;

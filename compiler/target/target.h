@@ -34,6 +34,8 @@ struct Arch {
   bool has_vector_atomics, has_bf16_atomics;  // red.global.v2/v4; atom.add of bf16
   bool has_setmaxnreg, has_wgmma;
   bool has_tcgen05, has_vector_256;  // 32-byte global accesses
+  // Tests compile its texts; of a later one only what it shares with these is used.
+  bool tested;
 
   CostWeights cost;
 
@@ -53,7 +55,7 @@ struct Arch {
   int warps_per_sm() const { return threads_per_sm / kWarpSize; }
 };
 
-enum class Kind : uint8_t { kCuda, kSim, kCuteDsl, kCpu };
+enum class Kind : uint8_t { kCuda, kSim };
 const char* KindName(Kind kind);
 
 struct Target {

@@ -66,7 +66,32 @@ def test_refused(given):
         return
     with pytest.raises(TypeError) as info:
         T.dtype(given)
-    assert str(info.value) == f"Invalid DataType {given!r}"
+    assert str(info.value).partition(";")[0] == f"Invalid DataType {given!r}"
+
+
+@pytest.mark.parametrize(
+    "given, meant",
+    [
+        ("fp16", "'float16'"),
+        ("fp64", "'float64'"),
+        ("bfp16", "'bfloat16'"),
+        ("sint8", "'int8'"),
+        ("fp8", "'float8_e4m3fn' or 'float8_e5m2'"),
+        ("e5m2", "'float8_e5m2'"),
+        ("flaot32", "'float32'"),
+        ("bolean", "'boolean'"),
+    ],
+)
+def test_what_may_be_meant(given, meant):
+    with pytest.raises(TypeError) as info:
+        T.dtype(given)
+    assert str(info.value) == f"Invalid DataType {given!r}; did you mean {meant}?"
+
+
+def test_no_suggestion_where_nothing_is_near():
+    with pytest.raises(TypeError) as info:
+        T.dtype("qqq")
+    assert str(info.value) == "Invalid DataType 'qqq'"
 
 
 def test_torch():

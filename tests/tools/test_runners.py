@@ -115,6 +115,20 @@ def test_patterns_are_paths_or_expressions():
     assert arguments(["--update-golden"]) == ["--update-golden", "-n", "0", "tests"]
 
 
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        (["tests/nosuchthing"], "no test matches: there is no tests/nosuchthing"),
+        (["nosuchthing", "tests/lint", "-n0"], "no test matches: nosuchthing tests/lint"),
+    ],
+)
+def test_a_pattern_without_a_test_is_named(arguments, line):
+    run = [sys.executable, ROOT / "tests" / "run.py", *arguments]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1] == line
+
+
 def test_the_gtest_bridge_reports_failures(tmp_path):
     """A suite that fails, one that passes, and a file without an executable, through real pytest."""
     tests = tmp_path / "tests"

@@ -18,6 +18,7 @@ from ..language.buffers import Buffer
 from ..language.dtypes import dtype
 from ..language.expr import Operators, Var
 from ..language.functions import PrimFunc, annotations_of, trace
+from ..language.report import hide_own_frames
 from ..language.source import rewritten
 from ..language.specs import PointerAnnotation, PointerSpec, TensorSpec
 from ..targets import Target
@@ -309,12 +310,16 @@ class JITImpl:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         dispatch = self._dispatch
-        if dispatch is None or kwargs or Target.is_entered() or has_defaults():
-            return self._find_and_call(args, kwargs)
-        self._call.args = args
-        if self._defaults and len(args) < len(self.signature.parameters):
-            args = args + self._defaults[len(args) :]
-        return tensors.present(dispatch(*args), args)
+        try:
+            if dispatch is None or kwargs or Target.is_entered() or has_defaults():
+                return self._find_and_call(args, kwargs)
+            self._call.args = args
+            if self._defaults and len(args) < len(self.signature.parameters):
+                args = args + self._defaults[len(args) :]
+            return tensors.present(dispatch(*args), args)
+        except Exception as error:
+            hide_own_frames(error)
+            raise
 
     def _find_and_call(self, args: Any, kwargs: dict[str, Any]) -> Any:
         if self.initialize_jit_mode(*args, **kwargs) == "lazy":

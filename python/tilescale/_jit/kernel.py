@@ -15,7 +15,7 @@ from ..errors import NvrtcError
 from ..language.dtypes import dtype
 from ..language.functions import PrimFunc
 from ..language.hooks import warn
-from ..language.report import after_trace
+from ..language.report import after_trace, hide_own_frames
 from ..pass_configs import by_text
 from ..targets import Target
 from . import machine, tensors
@@ -129,9 +129,13 @@ class JITKernel:
             warn(f"{func.__name__}: {text}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            args = self._positional(args, kwargs)
-        return tensors.present(self._run(*args), args)
+        try:
+            if kwargs:
+                args = self._positional(args, kwargs)
+            return tensors.present(self._run(*args), args)
+        except Exception as error:
+            hide_own_frames(error)
+            raise
 
     def _positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """All inputs by position."""
@@ -277,6 +281,16 @@ def compile(
     compile_flags: Any = None,
 ) -> JITKernel:
     """A `JITKernel` of a `@T.prim_func`. Equal calls for one function give one kernel."""
+    try:
+        return _compile(func, out_idx, execution_backend, target, pass_configs, compile_flags)
+    except Exception as error:
+        hide_own_frames(error)
+        raise
+
+
+def _compile(
+    func: Any, out_idx: Any, execution_backend: str | None, target: Any, pass_configs: Any, compile_flags: Any
+) -> JITKernel:
     if isinstance(func, JITKernel):
         return func
     assert isinstance(func, PrimFunc), (

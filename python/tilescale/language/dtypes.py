@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Element types. A dtype is its name: it equals and hashes as the string, and is called to cast."""
 
+import difflib
 import re
 from typing import Any
 
@@ -78,6 +79,25 @@ def _parse(name: str) -> tuple[str, int, int] | None:
     return code, bits, int(lanes or 1)
 
 
+def _hint(name: str) -> str:
+    """What may have been meant, of the names that other packages use."""
+    meant = {
+        "fp8": "'float8_e4m3fn' or 'float8_e5m2'",
+        "float8": "'float8_e4m3fn' or 'float8_e5m2'",
+        "e4m3": "'float8_e4m3fn'",
+        "e5m2": "'float8_e5m2'",
+        "tf32": "'tfloat32'",
+    }.get(name)
+    spelled = re.fullmatch(r"(fp|bfp|[su]?int)(\d+)", name)
+    if meant is None and spelled:
+        kind = {"fp": "float", "bfp": "bfloat", "sint": "int"}.get(spelled[1], spelled[1])
+        meant = repr(kind + spelled[2]) if _parse(kind + spelled[2]) else None
+    if meant is None:
+        near = difflib.get_close_matches(name, [*_ALIASES, *(f"{c}{w}" for c, ws in _WIDTHS.items() for w in ws)], 1)
+        meant = repr(near[0]) if near else None
+    return f"; did you mean {meant}?" if meant else ""
+
+
 class dtype(str):
     """`T.float16`, `T.dtype("float16")`: a name with `bits`, `lanes` and `code`. `T.float16(x)` casts,
     `T.int32()` makes a symbol, `T.float32x2(a, b)` makes a vector."""
@@ -96,7 +116,7 @@ class dtype(str):
         canonical = _ALIASES.get(name, name)
         parts = _parse(canonical)
         if parts is None:
-            raise TypeError(f"Invalid DataType {value!r}")
+            raise TypeError(f"Invalid DataType {value!r}" + _hint(name))
         self = str.__new__(cls, canonical)
         self.code, self.bits, self.lanes = parts
         _known[name] = self

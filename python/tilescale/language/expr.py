@@ -6,6 +6,7 @@ written here. The concrete classes are siblings: were one a subclass of another,
 reflected method first and comparisons would come out mirrored.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -113,12 +114,33 @@ class Operators:
         if type(e) is Const:
             return float(e.value)
         raise TypeError(
-            f"`{_text(e)}` is a value of the kernel, not a Python number. Use T.cast(x, dtype) to convert it."
+            f"`{_text(e)}` is a value of the kernel, not a Python number. Use T.cast(x, dtype) to convert it, and "
+            "T.sqrt, T.exp, … instead of the functions of math."
         )
 
-    def _use(self, name: str) -> TypeError:
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """numpy's scalars and arrays meet values in Python's operators; its functions cannot compute with them."""
+        name = ufunc.__name__
+        if name not in _NUMPY_OPERATORS or method != "__call__" or kwargs:
+            own = {"maximum": "max", "minimum": "min"}.get(name, name.replace("arc", "a"))
+            if own in _NUMPY_FUNCTIONS:
+                raise self._use(own, f"numpy.{name}")
+            raise TypeError(
+                f"`{_text(self._as_value())}` is a value of the kernel: numpy.{name} cannot compute with it"
+            )
+        numpy = sys.modules["numpy"]
+        boxes = []
+        for x in inputs:
+            box = x
+            if isinstance(x, Operators):
+                box = numpy.empty((), dtype=object)
+                box[()] = x
+            boxes.append(box)
+        return ufunc(*boxes, dtype=object)
+
+    def _use(self, name: str, other: str = "") -> TypeError:
         e = self._as_value()
-        return TypeError(f"`{_text(e)}` is a value of the kernel: use T.{name}, not math.{name}")
+        return TypeError(f"`{_text(e)}` is a value of the kernel: use T.{name}, not {other or 'math.' + name}")
 
     def __ceil__(self) -> int:
         raise self._use("ceil")
@@ -191,6 +213,66 @@ for _method, _opcode in _ARITHMETIC.items():
 for _method in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(Operators, f"__{_method}__", _binary(_method, False))
 _OPERANDS = (Operators, int, float)
+_NUMPY_OPERATORS = frozenset(
+    [
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "floor_divide",
+        "remainder",
+        "power",
+        "left_shift",
+        "right_shift",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "equal",
+        "not_equal",
+        "negative",
+        "positive",
+        "absolute",
+        "invert",
+    ]
+)
+_NUMPY_FUNCTIONS = frozenset(
+    [
+        "sqrt",
+        "exp",
+        "exp2",
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "sin",
+        "cos",
+        "tan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "asin",
+        "acos",
+        "atan",
+        "atan2",
+        "asinh",
+        "acosh",
+        "atanh",
+        "ceil",
+        "floor",
+        "trunc",
+        "round",
+        "max",
+        "min",
+        "pow",
+        "isnan",
+        "isinf",
+        "isfinite",
+    ]
+)
 
 
 @register_object("tilescale.ir.Expr")

@@ -15,7 +15,7 @@ from .dtypes import dtype
 from .hooks import HOOKS
 from .launch import Phase1Done
 from .poison import Poison
-from .report import during_trace
+from .report import during_trace, hide_own_frames
 from .source import rewritten, twin
 from .specs import declare
 
@@ -173,7 +173,11 @@ def prim_func(function: Any = None, **_: Any) -> Any:
     frame = sys._getframe(1)
     if function is None:
         return lambda f: _trace_prim_func(f, frame)
-    return _trace_prim_func(function, frame)
+    try:
+        return _trace_prim_func(function, frame)
+    except Exception as error:
+        hide_own_frames(error)
+        raise
 
 
 def _trace_prim_func(function: types.FunctionType, frame: types.FrameType | None) -> PrimFunc:

@@ -103,8 +103,9 @@ class Kernel(Frame):
 
 def _thread_extents(threads: Any) -> list[Any]:
     extents = [128] if threads is None else list(threads) if isinstance(threads, (list, tuple)) else [threads]
-    if not all(isinstance(x, Operators) or hasattr(x, "__index__") for x in extents) or len(extents) > 3:
-        raise ValueError("threads must be an integer or a list of integers")
+    numbers = (isinstance(x, Operators) or (hasattr(x, "__index__") and not isinstance(x, bool)) for x in extents)
+    if not all(numbers) or not 1 <= len(extents) <= 3:
+        raise ValueError(f"threads must be an integer or a list of one to three integers, got {threads!r:.60}")
     extents = [integer(x) for x in extents]
     for x in extents:
         if isinstance(x, int) and x <= 0:

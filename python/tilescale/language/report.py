@@ -7,6 +7,7 @@ import types
 from typing import TypeVar
 
 from .. import knobs
+from ..errors import InternalError
 from .tracer import is_own_file
 
 MAX_LINES = 3
@@ -30,12 +31,24 @@ def during_trace(error: _E) -> _E:
         named = [f for f in reversed(user) if not f.tb_frame.f_code.co_name.startswith("<")]
         places = ((f.tb_frame.f_code.co_filename, f.tb_lineno, f.tb_frame.f_code.co_name) for f in named)
         _add_notes(error, [_note(*place) for place in places][:MAX_LINES])
-    if knobs.full_traceback():
-        return error
+    hide_own_frames(error)
+    return error
+
+
+def hide_own_frames(error: BaseException) -> None:
+    """Leaves the user's frames in the traceback. For the outermost of our frames, which then says `raise`: that adds
+    no frame (from Python 3.11 on)."""
+    if knobs.full_traceback() or isinstance(error, InternalError):
+        return
+    user, tb = [], error.__traceback__
+    while tb is not None:
+        if _is_user_file(tb.tb_frame.f_code.co_filename):
+            user.append(tb)
+        tb = tb.tb_next
     kept = None
     for f in reversed(user):
         kept = types.TracebackType(kept, f.tb_frame, f.tb_lasti, f.tb_lineno)
-    return error.with_traceback(kept)
+    error.__traceback__ = kept
 
 
 def after_trace(error: _E) -> _E:

@@ -2,8 +2,11 @@
 """Every message of the front end, exactly. Each program is one line of a kernel over `A` and `B` (64 x 64 floats)."""
 
 import itertools
+import re
+import sys
 import textwrap
 import traceback
+from pathlib import Path
 
 import pytest
 import tilescale
@@ -39,7 +42,33 @@ CASES = [
     (
         "x = float(A[0, 0])",
         TypeError,
-        "`%A[0, 0]` is a value of the kernel, not a Python number. Use T.cast(x, dtype) to convert it.",
+        "`%A[0, 0]` is a value of the kernel, not a Python number. Use T.cast(x, dtype) to convert it, and T.sqrt, "
+        "T.exp, … instead of the functions of math.",
+    ),
+    (
+        "import numpy; x = numpy.sqrt(A[0, 0])",
+        TypeError,
+        "`%A[0, 0]` is a value of the kernel: use T.sqrt, not numpy.sqrt",
+    ),
+    (
+        "import numpy; x = numpy.maximum(A[0, 0], 0)",
+        TypeError,
+        "`%A[0, 0]` is a value of the kernel: use T.max, not numpy.maximum",
+    ),
+    (
+        "import numpy; x = numpy.arctan2(numpy.float32(1), A[0, 0])",
+        TypeError,
+        "`%A[0, 0]` is a value of the kernel: use T.atan2, not numpy.arctan2",
+    ),
+    (
+        "import numpy; x = numpy.heaviside(A[0, 0], 0)",
+        TypeError,
+        "`%A[0, 0]` is a value of the kernel: numpy.heaviside cannot compute with it",
+    ),
+    (
+        "T.sync_threads(1, 256)",
+        ValueError,
+        "T.sync_threads: arrive_count 256 waits for more threads than the 128 of the block",
     ),
     ("x = round(A[0, 0])", TypeError, "`%A[0, 0]` is a value of the kernel: use T.round, not round()"),
     (
@@ -189,7 +218,7 @@ CASES = [
     ("x = T.alloc_shared((bx,), 'float32')", None, None),
     ("x = T.alloc_reducer((4,), 'int32', 'mean')", ValueError, None),
     ("x = T.alloc_tmem((4,))", AssertionError, "shape must be a 2D or higher tensor for TMEM allocation"),
-    ("x = T.alloc_shared((4,), 'int7')", TypeError, "Invalid DataType 'int7'"),
+    ("x = T.alloc_shared((4,), 'int7')", TypeError, "Invalid DataType 'int7'; did you mean 'int'?"),
     ("x = T.empty('4')", TypeError, "Invalid shape ('4',)"),
     # casts
     (
@@ -252,8 +281,14 @@ def test_notes_show_the_users_line(line):
 
 KERNELS = [
     ({"threads": 0}, ValueError, "threads must be positive, got 0"),
-    ({"threads": "4"}, ValueError, "threads must be an integer or a list of integers"),
-    ({"threads": (1, 2, 3, 4)}, ValueError, "threads must be an integer or a list of integers"),
+    ({"threads": "4"}, ValueError, "threads must be an integer or a list of one to three integers, got '4'"),
+    ({"threads": []}, ValueError, "threads must be an integer or a list of one to three integers, got []"),
+    ({"threads": True}, ValueError, "threads must be an integer or a list of one to three integers, got True"),
+    (
+        {"threads": (1, 2, 3, 4)},
+        ValueError,
+        "threads must be an integer or a list of one to three integers, got (1, 2, 3, 4)",
+    ),
     ({"cluster_dims": "2"}, ValueError, "cluster_dims must be a list or tuple of integers"),
     ({"is_cpu": True}, NotImplementedError, "T.Kernel(is_cpu=True): the cpu target is not supported yet"),
 ]
@@ -444,3 +479,53 @@ def test_an_unknown_name_has_one_suggestion():
         "AttributeError: T.alloc_sharde is not part of the dialect that this version supports; "
         "did you mean T.alloc_shared?\n"
     )
+
+
+OURS = str(Path(tilescale.__file__).parent)
+
+
+def _frames(error):
+    return [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 puts the frame that raises again back")
+def test_no_frame_of_ours_is_shown():
+    """In a trace, a compilation, a call of a kernel and of a jitted function: only files of the user."""
+
+    def main(A: T.Tensor((64,), "float32")):
+        with T.Kernel(1, threads=32):
+            A[0] = A[0, 1]
+
+    def fat(A: T.Tensor((64,), "float32")):
+        with T.Kernel(1, threads=2048):
+            A[0] = 1
+
+    def fine(A: T.Tensor((64,), "float32")):
+        with T.Kernel(1, threads=32):
+            A[0] = 1
+
+    kernel = tilescale.compile(T.prim_func(fine), target="sim")
+    for act in (
+        lambda: T.prim_func(main),
+        lambda: tilescale.compile(T.prim_func(fat), target="sim"),
+        lambda: tilescale.compile(T.prim_func(fine), target="simm"),
+        lambda: kernel(1, 2),
+        lambda: kernel(nothing=1),
+        lambda: tilescale.jit(main, target="sim")(1),
+    ):
+        with pytest.raises((IndexError, TypeError, ValueError)) as info:
+            act()
+        assert not [f for f in _frames(info.value) if f.startswith(OURS) or "tvm_ffi" in f]
+
+
+def test_an_architecture_that_is_not_tested_is_said():
+    @T.prim_func
+    def main(A: T.Tensor((64,), "float32")):
+        with T.Kernel(1, threads=32):
+            A[0] = 1
+
+    text = (
+        "main: sim sm_100a: this architecture is not tested yet: the kernel uses the instructions that it shares with"
+    )
+    with pytest.warns(UserWarning, match=re.escape(text)):
+        tilescale.compile(main, target="sim sm_100")

@@ -18,7 +18,7 @@ TEST(ParseTarget, TakesEveryForm) {
   EXPECT_EQ(ParseTarget("sim").Text(), "sim sm_90a");
   EXPECT_FALSE(ParseTarget("sim").arch_given);
   EXPECT_EQ(ParseTarget("sim:sm_89").kind, Kind::kSim);
-  EXPECT_EQ(ParseTarget("cutedsl sm_100").Text(), "cutedsl sm_100a");
+  EXPECT_EQ(ParseTarget("sim sm_100").Text(), "sim sm_100a");
   EXPECT_EQ(ParseTarget(ParseTarget("cuda:sm_90").Text()).Text(), "cuda sm_90a");
 }
 
@@ -35,8 +35,8 @@ std::string ErrorOf(const char* text) {
 TEST(ParseTarget, NamesWhatIsKnown) {
   EXPECT_EQ(
       ErrorOf("cuda sm_75"),
-      "unknown target \"cuda sm_75\": \"sm_75\" is neither a kind (cuda, sim, cutedsl, cpu) nor an "
-      "architecture (sm_80, sm_86, sm_89, sm_90a, sm_100a, sm_103a, sm_120a)");
+      "unknown target \"cuda sm_75\": \"sm_75\" is neither a kind (cuda, sim) nor an architecture"
+      " (sm_80, sm_86, sm_89, sm_90a, sm_100a, sm_103a, sm_120a)");
   EXPECT_EQ(ErrorOf("sim cuda"), "target \"sim cuda\" names two kinds");
   EXPECT_EQ(ErrorOf("sm_80 sm_90"), "target \"sm_80 sm_90\" names two architectures");
   EXPECT_NE(ErrorOf(""), "");
