@@ -112,6 +112,7 @@ struct LaunchRequest {
   uint32_t dynamic_shared_bytes = 0;
   bool cooperative = false;
   bool uses_heap = false;  // may wait for other ranks
+  bool deferred = false;   // by a World, whose barrier waits for it
   void** args = nullptr;   // args[i] points at the value of parameter i
   int32_t num_args = 0;
   const BufferArg* buffers = nullptr;  // pointer arguments, in increasing `arg`

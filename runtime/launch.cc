@@ -272,6 +272,7 @@ void Executable::LaunchKernel(DeviceState& state, const LoadedVariant& loaded, s
   request.dynamic_shared_bytes = SharedBytes(state, kernel, frame);
   request.cooperative = kernel.cooperative;
   request.uses_heap = artifact_.uses_heap;
+  request.deferred = GetLaunchPlace().heap != nullptr;
   request.args = args;
   request.num_args = num_args;
   request.buffers = buffers.data();

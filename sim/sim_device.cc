@@ -159,8 +159,10 @@ class SimDevice : public runtime::Device {
     }
     PlaceBuffers(request, &l);
     m.Launch(std::move(l));
-    // One that waits for other ranks runs with theirs, at the first synchronisation.
-    if (!(request.uses_heap && m.config().ranks > 1)) Synchronize(request.stream);
+    // One that waits for other ranks runs with theirs, at the first synchronisation. So do all of a
+    // World: what a rank launches is ordered with its own stream only.
+    const bool waits = request.uses_heap && m.config().ranks > 1;
+    if (!waits && !request.deferred) Synchronize(request.stream);
   }
 
   runtime::Stream CreateStream() override {

@@ -108,3 +108,33 @@ def test_the_error_of_the_program_is_the_one_raised():
         with World(3, target="sim") as w:  # nothing of the other is left
             w.launch(kernel, w.tensor(8, name="A"), w.tensor(8, name="B"))
             w.barrier()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_launches_are_ordered_with_their_own_ranks_only(waits):
+    """A kernel without ranks behind one with: what a peer puts has come for it only if this rank has waited for it."""
+
+    @T.prim_func
+    def send(A: T.Tensor((8,), "float32"), B: T.Tensor((8,), "float32"), flags: T.Tensor((1,), "int32")):
+        with T.Kernel(1, threads=32):
+            T.put(A, B, peer=1 - T.get_rank(), signal=T.signal(flags))
+            if waits:
+                T.wait(T.signal(flags))
+
+    @T.prim_func
+    def keep(B: T.Tensor((8,), "float32"), C: T.Tensor((8,), "float32")):
+        with T.Kernel(1, threads=32):
+            T.copy(B, C)
+
+    with World(2, target="sim") as w:
+        A, B, C, flags = w.tensor(8, name="A"), w.tensor(8, name="B"), w.tensor(8, name="C"), w.tensor(1, "int32")
+        for r in range(2):
+            np.asarray(A[r])[...] = r + 1
+        w.launch(tilescale.compile(send, target="sim"), A, B, flags)
+        w.launch(tilescale.compile(keep, target="sim"), B, C)
+        if not waits:
+            with pytest.raises(tilescale.sim.DataRace, match=r"of rank \d"):
+                w.barrier()
+            return
+        w.barrier()
+        assert [np.asarray(C[r]).tolist() for r in range(2)] == [[2] * 8, [1] * 8]
