@@ -8,6 +8,8 @@ caught by the check of registers, by a report of the simulator, or by a result t
 that is not caught at any seed must be listed in tests/mutants_harmless.toml with the reason why it changes nothing. The
 clean kernels run under the same seeds and must give no report.
 
+Programs of several ranks have faults "by hand", too: the mistakes of rank_faults.py.
+
 The tables in docs/simulator.md between the markers are rewritten; --check fails if they are stale instead.
 
     ./dev mutants                      all of it
@@ -25,6 +27,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +40,7 @@ except ImportError:  # Python 3.10
 
 import numpy as np
 import programs
+import rank_faults
 import rules
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +51,8 @@ SEEDS = 20
 WRONG = "wrong result"
 ERROR = 1e-4  # more than this against float64 is a wrong result of a program of several ranks
 SHARDS = 2  # pieces of a program that run side by side
+BY_HAND = {f"{program} by hand": program for program in rank_faults.CALLS}
+NAMES = [*programs.PROGRAMS, *BY_HAND]
 
 
 @dataclass
@@ -144,6 +150,30 @@ class Subject:
         return said
 
 
+class ByHand:
+    """The mistakes in a program, in the place of a Subject."""
+
+    def __init__(self, program: str, seeds: int) -> None:
+        self.made = rank_faults.of(program)
+        self.faults = [(fault.kind, fault.edits[0][1], fault.edits[0][0]) for fault in self.made]
+        self.seeds = list(range(min(seeds, rank_faults.SEEDS)))
+        for ranks in {fault.ranks for fault in self.made}:
+            text = (rank_faults.FOLDER / f"{program}.py").read_text()
+            said = rank_faults.run(program, text, ranks, self.seeds)
+            assert not any(said), f"{program} without a fault, {ranks} ranks: {said}"
+
+    def judge(self, fault: int) -> list[str]:
+        return rank_faults.judge(self.made[fault], self.seeds)
+
+
+def subjects(program: str, seeds: int) -> Iterator[Subject | ByHand]:
+    if program in BY_HAND:
+        yield ByHand(BY_HAND[program], seeds)
+    else:
+        for launch in programs.launches(program):
+            yield Subject(launch, seeds)
+
+
 def fix_inputs() -> None:
     """The same inputs in every process: the tables are compared as text."""
     generator = np.random.default_rng
@@ -159,8 +189,7 @@ def work(program: str, shard: int, first: int, seeds: int, stride: int) -> None:
     dies was at."""
     fix_inputs()
     number = 0
-    for index, launch in enumerate(programs.launches(program)):
-        subject = Subject(launch, seeds)
+    for index, subject in enumerate(subjects(program, seeds)):
         for fault, (kind, statement, source) in enumerate(subject.faults):
             number += 1
             if number % stride or number // stride % SHARDS != shard or number <= first:
@@ -261,6 +290,10 @@ def listed() -> dict[str, int]:
             for kind, _, _ in faults(launch):
                 for row in (program, kind, "all"):
                     found[row] = found.get(row, 0) + 1
+    for program, module in BY_HAND.items():
+        for fault in rank_faults.of(module):
+            for row in (program, fault.kind, "all"):
+                found[row] = found.get(row, 0) + 1
     return found
 
 
@@ -280,7 +313,7 @@ def tables(found: list[Outcome], seeds: int) -> str:
     names = list(dict.fromkeys(o.program for o in found))
     rows = []
     for title, group in [*((n, [o for o in found if o.program == n]) for n in names), ("all", found)]:
-        rows.append([title, *counts(group, seeds)])
+        rows.append([title, *counts(group)])
     head = ["program", "faults", "caught at every seed", "at some seed", "harmless"]
     text = table(head, rows) + "\n"
     words = sorted({word for o in found for word in o.said if word})
@@ -288,12 +321,12 @@ def tables(found: list[Outcome], seeds: int) -> str:
     for kind in sorted({o.kind for o in found}):
         group = [o for o in found if o.kind == kind]
         seen = [sum(1 for o in group if word in o.said) for word in words]
-        rows.append([kind, *counts(group, seeds), *seen])
-    return text + table([f"fault, {seeds} seeds each", *head[1:], *words], rows)
+        rows.append([kind, *counts(group), *seen])
+    return text + table([f"fault, {seeds} seeds each, by hand {rank_faults.SEEDS}", *head[1:], *words], rows)
 
 
-def counts(group: list[Outcome], seeds: int) -> list[int]:
-    every = sum(1 for o in group if o.caught == seeds)
+def counts(group: list[Outcome]) -> list[int]:
+    every = sum(1 for o in group if o.caught == len(o.said))
     none = sum(1 for o in group if not o.caught)
     return [len(group), every, len(group) - every - none, none]
 
@@ -308,7 +341,7 @@ def main() -> int:
     if sys.argv[1:2] == ["--rules"]:
         return rules.main(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("programs", nargs="*", choices=[[], *programs.PROGRAMS])
+    parser.add_argument("programs", nargs="*", choices=[[], *NAMES])
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--check", action="store_true", help="fail if the tables are stale, do not write them")
     parser.add_argument("--verbose", action="store_true", help="print every fault")
@@ -325,7 +358,7 @@ def main() -> int:
         print(json.dumps(listed()))
         return 0
     begin = time.monotonic()
-    names = options.programs or list(programs.PROGRAMS)
+    names = options.programs or NAMES
     found = run(names, options.seeds, options.stride)
     text = tables(found, options.seeds)
     if options.verbose:

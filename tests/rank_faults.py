@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: MIT
+"""Mistakes of the people who write programs of several ranks: a line of an example changed, which the simulator must
+notice. `./dev mutants` runs them all, next to the faults that the compiler would make.
+
+    python tests/rank_faults.py [PROGRAM …]     what each of them ends as, under one seed
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parents[1] / "examples" / "distributed"
+SEEDS = 5  # enough: an order that is not there is missed at every seed
+WRONG = "wrong result"
+
+# How a program is run: small, and more launches than it has buffers.
+CALLS: dict[str, Callable[[Any, int], float]] = {
+    "put_get": lambda m, ranks: m.run(ranks, "sim", 600, 3),
+    "remote_st": lambda m, ranks: m.run(ranks, "sim", 100),
+    "message_passing": lambda m, ranks: m.run(ranks, "sim", 3),
+    "all_to_all": lambda m, ranks: m.run(ranks, "sim", 2, 9, 16),
+    "post_attn_all2all_transpose": lambda m, ranks: m.run(ranks, "sim", 1, 10, 8, 3),
+    "all_reduce": lambda m, ranks: m.run(ranks, "sim", 300, 4),
+    "reduce_scatter": lambda m, ranks: m.run(ranks, "sim", 40, 3),
+    "broadcast": lambda m, ranks: m.run(ranks, "sim", 140),
+    "ag_gemm": lambda m, ranks: m.run(ranks, "sim", 72, 16, 32),
+    "gemm_rs": lambda m, ranks: m.run(ranks, "sim", 16, 72, 32),
+    "gemm_ar": lambda m, ranks: m.run(ranks, "sim", 16, 72, 32),
+    "sp_attention": lambda m, ranks: m.run(ranks, "sim", 1, 20, 16),
+    "cannon": lambda m, ranks: m.run(ranks, "sim", 16, 16, 32),
+    "summa": lambda m, ranks: m.run(ranks, "sim", 16, 16, 32),
+    "moe": lambda m, ranks: m.run(ranks, "sim", 11, 8),
+}
+BOUND = 5e-3  # a larger error than this is a wrong result
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A program in which for each edit (old, new, n) the n-th `old` is `new`."""
+
+    program: str
+    kind: str
+    ranks: int
+    edits: tuple[tuple[str, str, int], ...]
+
+    def text(self) -> str:
+        text = (FOLDER / f"{self.program}.py").read_text()
+        for old, new, n in self.edits:
+            parts = text.split(old)
+            if len(parts) < n + 2:
+                raise ValueError(f"{self.program}.py has {len(parts) - 1} places like: {old}")
+            text = old.join(parts[: n + 1]) + new + old.join(parts[n + 1 :])
+        return text
+
+
+def change(program: str, kind: str, old: str, new: str, n: int = 0, ranks: int = 2) -> Fault:
+    return Fault(program, kind, ranks, ((old, new, n),))
+
+
+def drop(program: str, kind: str, statement: str, n: int = 0, ranks: int = 2) -> Fault:
+    return change(program, kind, statement, "pass", n, ranks)
+
+
+def early(program: str, signal: str, before: str, ranks: int = 2) -> Fault:
+    """`signal` comes with `before`, not where it stands."""
+    return Fault(program, "signal too early", ranks, ((signal, "pass", 0), (before, f"{signal}; {before}", 0)))
+
+
+WEAK, SCOPE, FENCE = "release or acquire weakened", "wrong scope", "missing fence"
+SYNC, WARP, QUIET = "missing barrier of the block", "missing barrier of the warp", "missing quiet"
+LOST, WAIT, LAST, COUNT = "missing signal", "missing wait", "missing last wait", "wrong count"
+REUSE, PEER, PLACE, RANKS = "buffer reused too early", "wrong peer", "wrong place", "missing barrier of ranks"
+
+PG, MP, ST, AA, AT = "put_get", "message_passing", "remote_st", "all_to_all", "post_attn_all2all_transpose"
+AR, RS, BC, AG, GR, GA = "all_reduce", "reduce_scatter", "broadcast", "ag_gemm", "gemm_rs", "gemm_ar"
+SP, CN, SU, EP = "sp_attention", "cannon", "summa", "moe"
+
+FAULTS: list[Fault] = [
+    change(PG, REUSE, "T.wait(free, at_least=iteration)", "T.wait(free, at_least=iteration - 1)", ranks=3),
+    change(PG, REUSE, "T.wait(fetched, at_least=iteration)", "T.wait(fetched, at_least=iteration - 1)", ranks=3),
+    drop(PG, LOST, "T.notify(arrived, peer=right)"),
+    drop(PG, LOST, "T.notify(free, peer=left)"),
+    drop(PG, WAIT, "T.wait(arrived, at_least=iteration + 1)"),
+    drop(PG, WAIT, "T.wait(written, at_least=iteration + 1)"),
+    change(PG, COUNT, "T.wait(arrived, at_least=iteration + 1)", "T.wait(arrived, at_least=iteration)"),
+    change(PG, COUNT, "T.wait(written, at_least=iteration + 1)", "T.wait(written, at_least=iteration)"),
+    change(PG, PEER, "T.notify(arrived, peer=right)", "T.notify(arrived, peer=left)", ranks=3),
+    change(PG, PEER, "T.notify(written, peer=left)", "T.notify(written, peer=right)", ranks=3),
+    early(PG, "T.notify(arrived, peer=right)", "T.wait(free, at_least=iteration)  # the"),
+    early(PG, "T.notify(fetched, peer=right)", "T.wait(written, at_least=iteration + 1)", ranks=3),
+    # Threads that write, one that signals; one that waits, threads that read.
+    drop(MP, SYNC, "T.sync_threads()", 0),
+    drop(MP, SYNC, "T.sync_threads()", 1),
+    drop(MP, SYNC, "T.sync_threads()", 2),
+    drop(MP, SYNC, "T.sync_threads()", 3),
+    change(MP, WEAK, 'sem="release"', 'sem="relaxed"', 0),
+    change(MP, WEAK, 'sem="release"', 'sem="relaxed"', 1),
+    change(MP, WEAK, 'sem="release"', 'sem="relaxed"', 2),
+    change(MP, WEAK, 'sem="release"', 'sem="relaxed"', 3),
+    change(MP, WEAK, "T.wait_ge(flags[0], i + 1)", 'T.wait_ge(flags[0], i + 1, semantics="relaxed")', 0),
+    change(MP, WEAK, "T.wait_ge(flags[0], i + 1)", 'T.wait_ge(flags[0], i + 1, semantics="volatile")', 1),
+    change(MP, SCOPE, 'scope="sys", sem="release"', 'scope="gpu", sem="release"', 0),
+    change(MP, SCOPE, 'scope="sys", sem="release"', 'scope="cta", sem="release"', 2),
+    change(MP, SCOPE, "T.fence_sys()", "T.fence_gpu()", 0),
+    change(MP, SCOPE, "T.fence_sys()", "T.fence_gpu()", 1),
+    drop(MP, FENCE, "T.fence_sys()", 0),
+    drop(MP, FENCE, "T.fence_sys()", 1),
+    drop(MP, WAIT, "T.wait_ge(flags[0], i + 1)", 0),
+    drop(MP, REUSE, "T.wait_ge(flags[1], i + 1)", 0),
+    drop(MP, REUSE, "T.wait(T.signal(flags, 1), at_least=i + 1)"),
+    change(ST, WEAK, 'sem="release"', 'sem="relaxed"'),
+    change(ST, SCOPE, 'scope="sys"', 'scope="gpu"'),
+    change(ST, COUNT, "mine * ranks)", "mine)"),
+    change(ST, PEER, 'sem="release", dst_pe=i % ranks', 'sem="release", dst_pe=(i + 1) % ranks'),
+    drop(AA, QUIET, "T.quiet()"),
+    drop(AA, SYNC, "T.sync_threads()", 0),
+    drop(AA, SYNC, "T.sync_threads()", 1),
+    change(AA, PLACE, "T.address_of(arrived[me])", "T.address_of(arrived[peer])", ranks=3),
+    change(AA, COUNT, "T.CmpType.GE, iteration + 1", "T.CmpType.GE, iteration"),
+    change(AA, PEER, "1, T.Amo.SIGNAL_ADD, peer", "1, T.Amo.SIGNAL_ADD, me"),
+    drop(AT, LAST, "T.wait(T.signal(arrived), at_least=(iteration + 1) * blocks * heads * batch)"),
+    change(AT, COUNT, "blocks * heads * batch)", "blocks * heads * batch - 1)"),
+    change(AT, PEER, "T.notify(T.signal(ready, rank), peer=p)", "T.notify(T.signal(ready, rank), peer=rank)"),
+    change(AR, REUSE, "turn = iteration % 2", "turn = iteration * 0"),
+    change(
+        AR,
+        COUNT,
+        "T.wait(T.signal(arrived, (r, b)), at_least=iteration + 1)",
+        "T.wait(T.signal(arrived, (r, b)), iteration)",
+    ),
+    change(AR, PEER, "peer=(rank + step) % ranks, signal", "peer=(rank + step // 2) % ranks, signal", ranks=3),
+    drop(AR, LAST, "T.wait(T.signal(arrived, (r, b)), at_least=iteration + 1)", 1),
+    drop(AR, WAIT, "T.wait(T.signal(ready, (r, b)), at_least=iteration + 1)"),
+    change(
+        AR,
+        COUNT,
+        "T.wait(T.signal(ready, (r, b)), at_least=iteration + 1)",
+        "T.wait(T.signal(ready, (r, b)), iteration)",
+    ),
+    drop(RS, REUSE, "T.wait(T.signal(ready, (peer, b)), at_least=iteration + 1)"),
+    change(
+        RS,
+        REUSE,
+        "T.wait(T.signal(ready, (s, b)), at_least=iteration)",
+        "T.wait(T.signal(ready, (s, b)), iteration - 1)",
+    ),
+    early(RS, "T.notify(T.signal(ready, (s, b)), peer=left)", "T.copy(inbox[s, part], total)"),
+    change(
+        RS,
+        COUNT,
+        "T.wait(T.signal(arrived, (s, b)), at_least=iteration + 1)",
+        "T.wait(T.signal(arrived, (s, b)), iteration)",
+    ),
+    change(RS, PEER, "inbox[s, part], peer=right", "inbox[s, part], peer=left", ranks=3),
+    drop(BC, REUSE, "T.wait(T.signal(ready, b), at_least=iteration + 1)", ranks=3),
+    drop(BC, LOST, "T.notify(T.signal(arrived, b), peer=rank)"),
+    change(
+        BC,
+        COUNT,
+        "T.wait(T.signal(arrived, b), at_least=iteration + 1)",
+        "T.wait(T.signal(arrived, b), at_least=iteration)",
+    ),
+    drop(AG, WAIT, "T.wait(T.signal(arrived, (origin, m)), at_least=iteration + 1)"),
+    change(AG, PLACE, "T.wait(T.signal(arrived, (origin, m))", "T.wait(T.signal(arrived, (origin, 0))"),
+    drop(AG, REUSE, "T.wait(T.signal(ready, peer), at_least=iteration + 1)"),
+    drop(AG, WAIT, "T.wait(T.signal(ready, origin), at_least=iteration + 1)"),
+    drop(AG, LAST, "T.wait(T.signal(done), at_least=(iteration + 1) * ranks * rows * columns)"),
+    change(
+        AG,
+        COUNT,
+        "at_least=(iteration + 1) * ranks * rows * columns",
+        "at_least=(iteration + 1) * ranks * rows * columns - 1",
+    ),
+    early(AG, "T.notify(T.signal(done), peer=origin)", "T.wait(T.signal(ready, origin), at_least=iteration + 1)"),
+    drop(GR, WAIT, "T.wait(T.signal(arrived, (origin, t)), at_least=iteration + 1)"),
+    change(GR, PLACE, "T.wait(T.signal(arrived, (origin, t))", "T.wait(T.signal(arrived, (origin, 0))"),
+    change(
+        GR, REUSE, "T.wait(T.signal(ready, owner), at_least=iteration + 1)", "T.wait(T.signal(ready, owner), iteration)"
+    ),
+    change(GR, PEER, "T.wait(T.signal(ready, owner)", "T.wait(T.signal(ready, rank)"),
+    change(GR, PLACE, "inbox[rank, down, across], peer=owner", "inbox[0, down, across], peer=owner", ranks=3),
+    drop(GA, LAST, "T.wait(T.signal(done), at_least=(iteration + 1) * tiles)"),
+    change(GA, COUNT, "at_least=(iteration + 1) * tiles", "at_least=(iteration + 1) * tiles - 1"),
+    drop(GA, WAIT, "T.wait(T.signal(arrived, (origin, t)), at_least=iteration + 1)"),
+    change(
+        GA, PEER, "T.put(C_tile, C[rank, down, across], peer=peer", "T.put(C_tile, C[rank, down, across], peer=owner"
+    ),
+    drop(SP, WAIT, "T.wait(piece, at_least=iteration + 1)", ranks=3),
+    drop(SP, WAIT, "T.wait(T.signal(arrived, (origin, h)), at_least=iteration + 1)"),
+    drop(SP, REUSE, "T.wait(T.signal(ready, (right, h)), at_least=iteration + 1)"),
+    drop(SP, REUSE, "T.wait(T.signal(ready, (peer, h)), at_least=iteration + 1)"),
+    Fault(
+        SP, "signal too early", 2, ((", right, piece)", ", right)", 0), ("peer=right)", "peer=right, signal=piece)", 0))
+    ),
+    drop(CN, WAIT, "T.wait(T.signal(arrived, (s, 1)), at_least=iteration + 1)", 0, 4),
+    drop(CN, WAIT, "T.wait(T.signal(arrived, (s, 1)), at_least=iteration + 1)", 1, 4),
+    drop(CN, REUSE, "T.wait(T.signal(ready, p), at_least=iteration + 1)", 0, 4),
+    change(CN, PEER, "i * side + (j + side - i) % side", "i * side + j", 0, 4),
+    drop(SU, REUSE, "T.wait(T.signal(used, g % 2), at_least=g // 2 * tiles)"),
+    drop(SU, WAIT, "T.wait(T.signal(grants, (0, c)), at_least=iteration * mine_A + t % mine_A + 1)"),
+    change(SU, COUNT, "at_least=(g // 2 + 1) * 2", "at_least=(g // 2 + 1) * 2 - 1"),
+    early(
+        SU, "T.notify(T.signal(used, g % 2), peer=rank)", "T.wait(T.signal(arrived, g % 2), at_least=(g // 2 + 1) * 2)"
+    ),
+    change(EP, WEAK, '"sys", "release", dst_pe=peer', '"sys", "relaxed", dst_pe=peer', 0),
+    change(
+        EP,
+        WEAK,
+        'T.st(T.address_of(queues[3, c, peer]), sent, "sys", "release")',
+        'T.st(T.address_of(queues[3, c, peer]), sent, "sys", "relaxed")',
+    ),
+    drop(EP, WARP, "T.sync_warp()  # a shuffle orders no memory"),
+    drop(EP, WARP, "T.sync_warp()", 0),
+    drop(EP, WARP, "T.sync_warp()", 1),
+    drop(EP, REUSE, "T.wait_ge(queues[3, c, rank], sent + chunk - slots, peer)"),
+    change(EP, COUNT, "sent + chunk - slots, peer", "sent - slots, peer"),
+    change(EP, COUNT, "T.wait_gt(queues[2, c, tx]", "T.wait_ge(queues[2, c, tx]"),
+    drop(EP, SYNC, "T.sync_threads()", 2),
+    drop(EP, SYNC, "T.sync_threads()", 3),
+    change(EP, FENCE, "T.barrier_blocks(barrier)", "T.sync_blocks(barrier)", 1),
+    drop(EP, RANKS, "T.barrier_blocks(barrier)", 3),
+    change(EP, PLACE, "x_slots[c, rank, slot, 0]), hidden, peer", "x_slots[c, peer, slot, 0]), hidden, peer"),
+]
+
+
+class Memo:
+    """tilescale.compile that gives the kernel it gave for the same text and options."""
+
+    def __init__(self, compile: Callable[..., Any]) -> None:
+        self.compile, self.kernels = compile, {}
+
+    def __call__(self, func: Any, **options: Any) -> Any:
+        from tilescale._ffi import function
+
+        key = str(function("ir.print")(func.func, True)), str(options)
+        if key not in self.kernels:
+            self.kernels[key] = self.compile(func, **options)
+        return self.kernels[key]
+
+
+@contextlib.contextmanager
+def memoised():
+    import tilescale
+
+    original = tilescale.compile
+    tilescale.compile = Memo(original)
+    try:
+        yield
+    finally:
+        tilescale.compile = original
+
+
+def run(program: str, text: str, ranks: int, seeds: list[int]) -> list[str]:
+    """What a run ends as under each seed; an empty word where nothing was noticed."""
+    import types
+
+    import tilescale.language as T
+    from tilescale import CompileError, sim
+
+    if str(FOLDER) not in sys.path:
+        sys.path.insert(0, str(FOLDER))
+    module = types.ModuleType(program)
+    T.exec_source(text, vars(module), f"{program}-{abs(hash(text))}.py")
+    said = []
+    with memoised():
+        for seed in seeds:
+            sim.set_seed(seed)
+            try:
+                said.append("" if CALLS[program](module, ranks) <= BOUND else WRONG)
+            except (sim.SimulationError, CompileError) as error:
+                said.append(type(error).__name__)
+    sim.set_seed(None)
+    return said
+
+
+def of(program: str) -> list[Fault]:
+    return [fault for fault in FAULTS if fault.program == program]
+
+
+def judge(fault: Fault, seeds: list[int]) -> list[str]:
+    return run(fault.program, fault.text(), fault.ranks, seeds)
+
+
+def main() -> int:
+    survivors = 0
+    for fault in FAULTS:
+        if len(sys.argv) > 1 and fault.program not in sys.argv[1:]:
+            continue
+        said: list[str] = []
+        while not any(said) and len(said) < SEEDS:
+            said += judge(fault, [len(said)])
+        survivors += not any(said)
+        print(f"{said} | {fault.program} ×{fault.ranks} | {fault.kind} | {fault.edits}", flush=True)
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
