@@ -36,9 +36,9 @@ def launch(func, tensors, ranks=RANKS, scalars=()):
         return [[np.array(t[r]) for r in range(ranks)] for t in given]
 
 
-def compile_text(func, arch):
+def compile_text(func, arch, pass_configs=None):
     machine.configure()
-    kernel = tilescale.compile(func, target={"kind": "cuda", "arch": arch})
+    kernel = tilescale.compile(func, target={"kind": "cuda", "arch": arch}, pass_configs=pass_configs or {})
     record = function("runtime.nvrtc_compile")(func.__name__, kernel.get_kernel_source(), arch, [])
     assert all(int(u["spill_store_bytes"]) == 0 for u in record["usage"])
 
