@@ -16,7 +16,7 @@ import numpy as np
 
 BAR, BAR_TRIP = 365.0, 1.2  # GB/s; times the hand-written round trip
 FORMS = [(move, how) for move in ("put", "get") for how in ("bulk", "plain")]
-LAUNCHES = 4  # between two events
+LAUNCHES = 10  # between two events
 TRIPS = 1000  # of one launch
 
 BY_HAND = """#include <tilescale/kernel.cuh>
