@@ -79,6 +79,7 @@ struct Access {
   int64_t slot = 0;  // counter of the token's acquire or wait; slots are equal modulo the depth
   std::shared_ptr<const Place> place;
   const ir::GroupObj* group_of = nullptr;  // done by this group, seen from outside of it
+  const ir::StmtObj* by = nullptr;         // the innermost statement that does it
   ir::Span span;
 };
 

@@ -52,7 +52,10 @@ class InitChecker {
     const StmtObj* s = stmt.get();
     switch (s->kind) {
       case NodeKind::kSeq:
-        for (const Stmt& child : static_cast<const SeqObj*>(s)->stmts) Visit(child);
+        for (const Stmt& child : static_cast<const SeqObj*>(s)->stmts) {
+          if (child.kind() == NodeKind::kGroup) SideBySide(static_cast<const SeqObj*>(s));
+          Visit(child);
+        }
         return;
       case NodeKind::kTileOp: {
         const auto* op = static_cast<const TileOpObj*>(s);
@@ -96,6 +99,12 @@ class InitChecker {
   void Loop(const Stmt& body) {
     AddWrites(body.get(), &written_);
     Visit(body);
+  }
+  // Groups of threads run side by side: one may read what another writes, in any order of text.
+  void SideBySide(const SeqObj* s) {
+    for (const Stmt& child : s->stmts) {
+      if (child.kind() == NodeKind::kGroup) AddWrites(child.get(), &written_);
+    }
   }
   // An instruction may fill what it is given before anything reads it.
   void AddressesFirst(const StmtObj* s) {

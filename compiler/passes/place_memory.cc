@@ -89,7 +89,7 @@ class Lives {
     }
   }
 
-  // Groups run side by side: what one touches is live while any of them runs.
+  // Groups run side by side: what one touches, or declares, is live while any of them runs.
   void Sequence(const ffi::Array<Stmt>& stmts) {
     size_t first = stmts.size(), last = 0;
     for (size_t i = 0; i < stmts.size(); ++i) {
@@ -102,10 +102,12 @@ class Lives {
         Visit(stmts[i]);
         continue;
       }
+      size_t outside = all.size();
       Body([&] {
         for (; i < last; ++i) Visit(stmts[i]);
         Visit(stmts[last]);
       });
+      for (size_t k = outside; first < last && k < all.size(); ++k) all[k].last = time_;
     }
   }
 

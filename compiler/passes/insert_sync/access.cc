@@ -285,6 +285,7 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
   a.atomic = atomic;
   a.async = async;
   a.span = span;
+  a.by = reading_;
   if (auto it = placed_.find(a.storage); it != placed_.end()) {
     a.base = it->second.offset;
     a.bytes = it->second.bytes;
@@ -355,6 +356,7 @@ void AccessReader::AddCall(const CallObj* call, Reading* out) {
 void AccessReader::Collect(const Stmt& s, Reading* out) {
   if (!s.defined()) return;
   Walk(s, [&](const NodeObj* n) {
+    if (IsStmtKind(n->kind)) reading_ = static_cast<const StmtObj*>(n);
     switch (n->kind) {
       case NodeKind::kFor:
         EnterLoop(static_cast<const ForObj*>(n));

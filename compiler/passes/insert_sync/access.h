@@ -76,6 +76,7 @@ class AccessReader {
   };
   std::unordered_map<const ir::StorageObj*, Placed> placed_;
   ir::VarMap binds_;
+  const ir::StmtObj* reading_ = nullptr;            // the innermost statement that is read
   std::unordered_set<const ir::VarObj*> declared_;  // by statements of the kernel
   std::vector<ir::Expr> conditions_;                // of the branches around
   // Memory of a tensor on another rank, which may be this one: the tensor's storage.

@@ -8,6 +8,9 @@
 #include "compiler/ir/text.h"
 #include "compiler/isa/instr.h"
 #include "compiler/passes/insert_sync/access.h"
+#include "compiler/passes/insert_sync/barriers.h"
+#include "compiler/passes/insert_sync/between_groups.h"
+#include "compiler/passes/insert_sync/pending.h"
 #include "compiler/passes/insert_sync/tokens.h"
 #include "compiler/passes/thread_uniform.h"
 #include "support/diagnostics.h"
@@ -22,13 +25,6 @@ using namespace ir;  // NOLINT
 
 namespace sync {
 namespace {
-
-struct Barrier {
-  Cover kind = Cover::kNothing;
-  Access first, second;  // why
-  bool drain = false;    // a release comes behind asynchronous copies that nobody waited for
-  bool in_head = false;  // at the end of the loop's head, not in front of the loop
-};
 
 class Walker {
  public:
@@ -50,7 +46,16 @@ class Walker {
       if (!Suffices()) barriers_.emplace(s, barrier);
     }
   }
-  const std::map<const StmtObj*, Barrier>& barriers() const { return barriers_; }
+  const Barriers& barriers() const { return barriers_; }
+
+  // Conflicts between groups that only polling or atomics of the user can order.
+  void RecordTrusted(PassContext* ctx) const {
+    for (const auto& [text, b] : trusted_) {
+      ctx->Record(
+          "insert-sync", b.span, "memory " + std::string(b.storage->name),
+          "left to the program: " + text + ", ordered by flags or atomics of its own if at all");
+    }
+  }
 
  private:
   static bool HasSync(const Stmt& s) {
@@ -70,7 +75,7 @@ class Walker {
   bool Suffices() {
     checking_ = true;
     missing_ = false;
-    pending_.clear();
+    pending_ = {};
     exits_.clear();
     reader_.acquired.clear();
     reader_.waited.clear();
@@ -117,26 +122,26 @@ class Walker {
   }
 
   // A group is ordered after what came before it as a whole; inside it only its own accesses count,
-  // because its barriers order no other threads (I8). Between groups nothing is repaired (I9).
+  // because its barriers order no other threads (I8).
   void VisitGroup(const GroupObj* g, const Stmt& s) {
     reader_.SetThreads(g->first, g->count);
     std::vector<Access> mine = reader_.Read(g->body);
-    std::vector<Access> before;
+    Pending before;
     for (const Access& a : pending_) {
-      if (a.group_of == nullptr || a.group_of == g) {
-        before.push_back(a);
+      if (a.group_of == nullptr || SameThreads(a.group_of, g)) {
+        before.Add(a);
         continue;
       }
       for (const Access& b : mine) {
         if (coverage_.Needed(a, b) != Cover::kNothing) NeedOrder(a, b, g);
       }
     }
-    std::vector<Access> outer = std::exchange(pending_, std::move(before));
+    Pending outer = std::exchange(pending_, std::move(before));
     Order(mine, s);
     if (auto it = barriers_.find(s.get()); it != barriers_.end()) {
-      it->second.kind == Cover::kBlock ? Clear(&outer) : OrderInWarps(&outer);
+      it->second.kind == Cover::kBlock ? outer.Order() : outer.OrderInWarps();
     }
-    pending_.clear();
+    pending_ = {};
     const GroupObj* outer_group = std::exchange(group_, g);
     int64_t threads = std::exchange(threads_, g->count);
     Visit(g->body);
@@ -146,22 +151,36 @@ class Walker {
     pending_ = std::move(outer);
     for (Access& b : mine) {
       b.group_of = g;
-      Remember(std::move(b));
+      pending_.Add(std::move(b));
     }
   }
 
-  // Tokens and the user's barriers are what orders groups: where both sides have some, the
-  // schedule's check (S2) or the user vouches for them.
+  static bool SameThreads(const GroupObj* x, const GroupObj* y) {
+    return x->first == y->first && x->count == y->count;
+  }
+
+  // Nothing is repaired between groups (I9). For roles the schedule's check (S2) has proven that
+  // every conflict of the program is ordered; user groups need what both take part in.
   void NeedOrder(const Access& a, const Access& b, const GroupObj* g) {
-    if (user_orders_ || (HasSync(a.group_of->body) && HasSync(g->body))) return;
-    auto line = [](const Span& s) {
-      return s.defined() ? "line " + std::to_string(s->line) : std::string("the compiler");
+    bool roles = !a.group_of->name.empty() && !g->name.empty();
+    if (user_orders_ || (roles && a.storage == b.storage)) return;
+    BetweenGroups::Order order = between_.Of(a.group_of, a.by, g, b.by);
+    if (order == BetweenGroups::Order::kOrdered) return;
+    auto side = [](const Access& x) {
+      std::string line = x.span.defined() ? "line " + std::to_string(x.span->line) : "the compiler";
+      return std::string(x.write ? "write" : "read") + " `" + std::string(x.storage->name) +
+             "` at " + line;
     };
-    RaiseAt(b.span, "CompileError", "threads ", a.group_of->first, " to ",
-            a.group_of->first + a.group_of->count, " ", a.write ? "write" : "read", " `",
-            a.storage->name, "` at ", line(a.span), " and threads ", g->first, " to ",
-            g->first + g->count, " ", b.write ? "write" : "read", " `", b.storage->name, "` at ",
-            line(b.span),
+    auto threads = [](const GroupObj* x) {
+      return "threads " + std::to_string(x->first) + " to " +
+             std::to_string(x->first + x->count - 1);
+    };
+    std::string text = threads(a.group_of) + " " + side(a) + " and " + threads(g) + " " + side(b);
+    if (order == BetweenGroups::Order::kTrusted) {
+      trusted_.emplace(text, b);
+      return;
+    }
+    RaiseAt(b.span, "CompileError", text,
             ", and no barrier orders them: use T.sync_threads() or a barrier of both");
   }
 
@@ -192,12 +211,12 @@ class Walker {
     if (!uniformity_.Divides(s.get())) return inside();
     std::vector<Access> mine = reader_.Read(s);
     Order(mine, s);
-    std::vector<Access> outer = std::exchange(pending_, {});
+    Pending outer = std::exchange(pending_, {});
     const StmtObj* divider = std::exchange(divider_, s.get());
     inside();
     divider_ = divider;
-    std::vector<Access> inner = std::exchange(pending_, std::move(outer));
-    Merge(inner);
+    Pending inner = std::exchange(pending_, std::move(outer));
+    pending_.Add(inner);
   }
 
   void VisitFor(const ForObj* loop, const Stmt& s) {
@@ -233,7 +252,7 @@ class Walker {
     for (const Stmt& read : reads) {
       std::vector<Access> mine = reader_.Read(read);
       Order(mine, s);
-      for (Access& b : mine) Remember(std::move(b));
+      for (Access& b : mine) pending_.Add(std::move(b));
     }
   }
 
@@ -241,20 +260,19 @@ class Walker {
   template <typename Head, typename Body>
   void VisitLoop(int64_t rounds, bool runs, Head head, Body body) {
     head();
-    std::vector<Access> before = pending_;
+    Pending before = pending_;
     exits_.emplace_back();
     for (int64_t i = 0; i < rounds; ++i) {
       body();
-      Merge(exits_.back().continued);
+      pending_.Add(exits_.back().continued);
       head();
     }
-    Merge(exits_.back().broken);
+    pending_.Add(exits_.back().broken);
     exits_.pop_back();
-    // It may run not at all: then no barrier in it has ordered what came before. What is
-    // asynchronous is waited for by tokens, which count skipped iterations, too.
+    // It may run not at all: then no barrier in it has ordered what came before.
     if (runs) return;
-    std::erase_if(before, [](const Access& a) { return a.async; });
-    Merge(before);
+    before.DropAsync();
+    pending_.Add(before);
   }
 
   // A jump takes what is pending to the end of its loop's body, or behind the loop.
@@ -266,28 +284,24 @@ class Walker {
       JumpKind kind = static_cast<const JumpObj*>(n)->jump();
       if (kind == JumpKind::kExit) return true;
       Exits& exits = exits_.back();
-      std::vector<Access>& to = kind == JumpKind::kBreak ? exits.broken : exits.continued;
-      to.insert(to.end(), pending_.begin(), pending_.end());
+      Pending& to = kind == JumpKind::kBreak ? exits.broken : exits.continued;
+      to.Add(pending_);
       return true;
     });
   }
 
-  void Merge(const std::vector<Access>& accesses) {
-    for (const Access& a : accesses) Remember(a);
-  }
-
   void VisitIf(const IfObj* branch, const Stmt& s) {
     ReadControl({branch->cond}, s);
-    std::vector<Access> before = pending_;
+    Pending before = pending_;
     reader_.EnterBranch(branch->cond, true);
     Visit(branch->then_case);
     reader_.LeaveBranch();
-    std::vector<Access> then_state = pending_;
+    Pending then_state = pending_;
     pending_ = before;
     reader_.EnterBranch(branch->cond, false);
     Visit(branch->else_case);
     reader_.LeaveBranch();
-    Merge(then_state);
+    pending_.Add(then_state);
   }
 
   void VisitToken(const TokenOpObj* op) {
@@ -295,7 +309,7 @@ class Walker {
     switch (op->verb()) {
       case TokenVerb::kAcquire:
         ++reader_.acquired[token];
-        if (between_groups_.count(token)) Freed(token);
+        if (between_groups_.count(token)) pending_.Free(token, reader_.acquired[token] - 1);
         return;
       case TokenVerb::kCommit:
         if (!between_groups_.count(token) && token->done() == Done::kCpAsync) ++reader_.commits;
@@ -303,10 +317,10 @@ class Walker {
       case TokenVerb::kWait:
         ++reader_.waited[token];
         if (between_groups_.count(token)) return;
-        if (token->done() == Done::kCpAsync) Completed(reader_.commits - op->pending);
+        if (token->done() == Done::kCpAsync) pending_.Complete(reader_.commits - op->pending);
         return;
       case TokenVerb::kAwait:
-        if (token->done() == Done::kCpAsync) Completed(reader_.commits - op->pending);
+        if (token->done() == Done::kCpAsync) pending_.Complete(reader_.commits - op->pending);
         // Behind its loop a pipe is empty: fills that this walk took beyond the trip did not
         // happen.
         if (op->pending == 0) reader_.acquired[token] = reader_.waited[token];
@@ -316,52 +330,30 @@ class Walker {
     }
   }
 
-  // The slot just acquired was filled, read and released before: all of it is over for everyone.
-  void Freed(const TokenObj* token) {
-    int64_t slot = reader_.acquired[token] - 1;
-    std::vector<Access> left;
-    for (Access& a : pending_) {
-      bool over = a.token == token && (slot - a.slot) % token->depth == 0;
-      if (!over) left.push_back(std::move(a));
-    }
-    pending_ = std::move(left);
-  }
-
-  // The issuing thread has observed the groups before `commit`.
-  void Completed(int64_t commit) {
-    for (Access& a : pending_) {
-      if (a.async && a.group < commit) a.async = false;
-    }
-  }
-
   void VisitCall(const CallObj* call, const Stmt& s) {
     const isa::Instr& row = isa::Get(Str(call->instr));
     switch (row.sync) {
       case isa::SyncKind::kCtaBarrier:
-        Clear(&pending_);
+        pending_.Order();
         return;
       case isa::SyncKind::kNamedBarrier: {
         auto count = call->args.size() > 1 ? AsInt(call->args[1]) : std::nullopt;
         // Where control divides the threads, the user's count is of those that get there.
-        if (divider_ != nullptr || (count && *count >= threads_)) Clear(&pending_);
+        if (divider_ != nullptr || (count && *count >= threads_)) pending_.Order();
         return;
       }
       case isa::SyncKind::kWarpBarrier:
-        if (AsInt(call->args[0]) == kAllLanes) OrderInWarps(&pending_);
+        if (AsInt(call->args[0]) == kAllLanes) pending_.OrderInWarps();
         return;
       case isa::SyncKind::kAsyncCommit:
         ++reader_.commits;
         return;
       case isa::SyncKind::kAsyncWait:
-        Completed(reader_.commits - AsInt(call->args[0]).value_or(0));
+        pending_.Complete(reader_.commits - AsInt(call->args[0]).value_or(0));
         return;
       default:
         Unit(s);
     }
-  }
-
-  static void Clear(std::vector<Access>* accesses) {
-    std::erase_if(*accesses, [](const Access& a) { return !a.async; });
   }
 
   // A statement as a whole: ordered after what it conflicts with.
@@ -369,7 +361,7 @@ class Walker {
     std::vector<Access> mine = reader_.Read(s);
     if (mine.empty()) return;
     Order(mine, s);
-    for (Access& b : mine) Remember(std::move(b));
+    for (Access& b : mine) pending_.Add(std::move(b));
   }
 
   // The barrier in front of `s`, which does `mine`.
@@ -391,7 +383,7 @@ class Walker {
         }
       }
     }
-    if (need.drain) Completed(reader_.commits + 1);
+    if (need.drain) pending_.Complete(reader_.commits + 1);
     auto it = barriers_.find(s.get());
     if (checking_) {
       Cover there = it == barriers_.end() ? Cover::kNothing : it->second.kind;
@@ -407,9 +399,9 @@ class Walker {
     }
     if (it == barriers_.end()) return;
     if (it->second.kind == Cover::kBlock) {
-      Clear(&pending_);
+      pending_.Order();
     } else {
-      OrderInWarps(&pending_);
+      pending_.OrderInWarps();
     }
   }
 
@@ -440,23 +432,6 @@ class Walker {
             why, ". Move both accesses to where all threads get");
   }
 
-  // A warp barrier orders what lanes of one warp did; for other warps it stays to be ordered.
-  static void OrderInWarps(std::vector<Access>* accesses) {
-    for (Access& a : *accesses) a.in_warp = a.in_warp || !a.async;
-  }
-
-  void Remember(Access b) {
-    for (const Access& a : pending_) {
-      if (a.storage == b.storage && a.place == b.place && a.write == b.write && a.slot == b.slot &&
-          a.async == b.async && a.atomic == b.atomic && a.group == b.group && a.one == b.one &&
-          a.release == b.release && a.acquire == b.acquire && a.group_of == b.group_of &&
-          a.in_warp == b.in_warp) {
-        return;
-      }
-    }
-    pending_.push_back(std::move(b));
-  }
-
   static constexpr size_t kMaxTried = 64;
   static constexpr int64_t kAllLanes = 0xffffffff;
 
@@ -464,111 +439,24 @@ class Walker {
   passes::Uniformity uniformity_;
   AccessReader reader_;
   analysis::Coverage coverage_;
+  BetweenGroups between_;
+  std::map<std::string, Access> trusted_;
   bool user_orders_;
   bool checking_ = false, missing_ = false;
   std::vector<const StmtObj*> order_;  // statements with barriers, as they were found
   std::map<const StmtObj*, bool> units_;
   std::map<const StmtObj*, std::vector<Stmt>> control_;  // reads of conditions and bounds
   struct Exits {
-    std::vector<Access> broken, continued;
+    Pending broken, continued;
   };
 
-  std::vector<Access> pending_;
+  Pending pending_;
   std::vector<Exits> exits_;  // of the loops around, innermost last
-  std::map<const StmtObj*, Barrier> barriers_;
+  Barriers barriers_;
   std::set<const TokenObj*> between_groups_;
   const StmtObj* divider_ = nullptr;  // the innermost control around that divides the threads
   int64_t threads_ = 0;
   const GroupObj* group_ = nullptr;
-};
-
-// Puts the barriers in front of their statements. A group of threads has a barrier of its own, with
-// a number that the user does not name.
-class Inserter : public Mutator {
- public:
-  Inserter(const Kernel& k, const std::map<const StmtObj*, Barrier>& barriers, PassContext* ctx)
-      : kernel_(k), barriers_(barriers), ctx_(ctx) {
-    Walk(k->body, [&](const NodeObj* n) {
-      if (n->kind != NodeKind::kCall) return true;
-      const auto* call = static_cast<const CallObj*>(n);
-      isa::SyncKind sync = isa::Get(Str(call->instr)).sync;
-      if (sync == isa::SyncKind::kNamedBarrier || sync == isa::SyncKind::kBarrierArrive) {
-        if (auto id = AsInt(call->args[0])) reserved_.insert(*id);
-      }
-      return true;
-    });
-  }
-
-  Stmt MutateStmt(const Stmt& s) override {
-    if (!s.defined()) return s;
-    auto it = barriers_.find(s.get());
-    Stmt out = Mutator::MutateStmt(s);
-    if (it == barriers_.end()) return out;
-    Stmt drain;
-    if (it->second.drain) drain = MakeCall("cp_async.wait_group", {MakeConst(0)}, s->span);
-    Stmt barrier = Make(it->second, s->span);
-    if (!it->second.in_head) return MakeSeq({drain, barrier, out});
-    auto loop = CopyNode(out.as<WhileObj>());
-    loop->head = MakeSeq({loop->head, drain, barrier});
-    return Stmt(loop);
-  }
-  Stmt MutateGroup(const Group& g) override {
-    const GroupObj* outer = std::exchange(group_, g.get());
-    Stmt out = DefaultStmt(g);
-    group_ = outer;
-    return out;
-  }
-  // T.sync_threads() is a barrier of the user's threads, whatever roles are behind them.
-  Stmt MutateCall(const Call& c) override {
-    if (group_ == nullptr || isa::Get(Str(c->instr)).sync != isa::SyncKind::kCtaBarrier) return c;
-    bool mine = group_->first == 0 && group_->count == kernel_->user_threads();
-    return mine && kernel_->extra_threads > 0 ? GroupBarrier(c->span) : Stmt(c);
-  }
-
- private:
-  Stmt GroupBarrier(const Span& span) {
-    auto [it, fresh] = ids_.emplace(std::pair(group_->first, group_->count), 0);
-    if (fresh) {
-      int64_t id = 1;
-      while (reserved_.count(id)) ++id;
-      if (id >= target::Arch::kMaxNamedBarriers) {
-        RaiseAt(span, "CompileError", "the kernel needs more than ",
-                target::Arch::kMaxNamedBarriers - 1,
-                " named barriers: fewer groups of threads, or fewer barriers of its own");
-      }
-      reserved_.insert(id);
-      it->second = id;
-    }
-    return MakeCall("bar.sync", {MakeConst(it->second), MakeConst(group_->count)}, span);
-  }
-
-  Stmt Make(const Barrier& b, const Span& span) {
-    bool warp = b.kind == Cover::kWarp;
-    std::string what = warp                ? "warp barrier"
-                       : group_ == nullptr ? "block barrier"
-                                           : "barrier of the group";
-    auto side = [](const Access& a) {
-      const char* how = a.release   ? " (release)"
-                        : a.acquire ? " (acquire)"
-                        : a.write   ? " (write)"
-                                    : " (read)";
-      return (a.span.defined() ? "line " + std::to_string(a.span->line) : "compiler") + how;
-    };
-    ctx_->Record("insert-sync", span, "memory " + std::string(b.first.storage->name),
-                 what + " between " + side(b.first) + " and " + side(b.second) +
-                     (b.drain ? ", behind a wait for asynchronous copies" : ""));
-    // A group of one warp needs no more than a warp barrier.
-    if (warp || (group_ != nullptr && group_->count == target::Arch::kWarpSize))
-      return MakeCall("warp.sync", {MakeConst(0xffffffff, UInt(32))}, span);
-    return group_ == nullptr ? MakeCall("bar.cta", {}, span) : GroupBarrier(span);
-  }
-
-  const Kernel& kernel_;
-  const std::map<const StmtObj*, Barrier>& barriers_;
-  PassContext* ctx_;
-  const GroupObj* group_ = nullptr;
-  std::set<int64_t> reserved_;
-  std::map<std::pair<int64_t, int64_t>, int64_t> ids_;  // of a range of threads
 };
 
 }  // namespace
@@ -580,8 +468,9 @@ Func InsertSync(Func f, PassContext& ctx) {
   return MapKernels(f, [&](const Kernel& k) {
     sync::Walker walker(k, f->options->disable_thread_storage_sync);
     walker.Run();
+    walker.RecordTrusted(&ctx);
     auto out = CopyNode(k.get());
-    out->body = sync::Inserter(k, walker.barriers(), &ctx).MutateStmt(k->body);
+    out->body = sync::PutBarriers(k, walker.barriers(), &ctx);
     return sync::LowerTokens(Kernel(out));
   });
 }
