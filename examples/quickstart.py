@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The first programs: a GEMM compiled for sm_90a, and two ranks that exchange tiles, on the simulator and on the GPU if
-there is one."""
+"""The first programs: a GEMM, two ranks that exchange tiles, and a GEMM that four ranks gather its rows for, on the
+simulator and on the GPUs that there are."""
 
 import sys
 import time
@@ -53,8 +53,18 @@ def run_gemm(target: str, size: int = 256) -> float:
     return error
 
 
+def gpus() -> int:
+    """How many GPUs the ranks of a program can have here."""
+    if gpu_arch() is None:
+        return 0
+    import torch
+
+    return int(torch.cuda.device_count())
+
+
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parent / "distributed"))
+    import ag_gemm
     import put_signal
 
     errors = [run_gemm("sim")]
@@ -62,10 +72,13 @@ def main() -> None:
     if gpu_arch() is not None:
         errors.append(run_gemm("cuda"))
         put_signal.main(["--target", "cuda"])
+    ag_gemm.main(["--ranks", "4", "--target", "sim"])
+    if gpus() > 1:
+        ag_gemm.main(["--ranks", str(gpus()), "--target", "cuda"])
     if max(errors) > 1e-3:
         raise SystemExit("the result is wrong")
     print("next: read examples/gemm.py, print kernel.get_kernel_source() and kernel.explain();")
-    print("      run examples/distributed/put_signal.py --ranks 4, and take its T.wait away")
+    print("      run examples/distributed/ag_gemm.py --ranks 8, and take one of its T.wait away")
 
 
 if __name__ == "__main__":

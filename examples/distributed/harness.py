@@ -105,7 +105,8 @@ def main(name, doc, run, bound, arguments=None, ranks=2):
     options = parser.parse_args(arguments)
     found = run(options.ranks, options.target)
     where = Target(options.target).text.split()[0]
-    print(f"{name}, {options.ranks} ranks on {where}: error {found:.1e}")
+    verdict = "no races" if where == "sim" else "ran on the GPU"
+    print(f"{name}, {options.ranks} ranks on {where}: error {found:.1e}, {verdict}")
     if not found <= bound:
         raise SystemExit(f"{name}: the result is wrong, the bound is {bound:.0e}")
     return found

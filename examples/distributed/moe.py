@@ -3,6 +3,7 @@
 
 Tokens are cut into channels. Each channel has two blocks, a sender and a receiver, with one warp for each peer. From a
 sender's warp to its receiver's goes a queue of slots: the tail is raised behind what was put, the head when it is read.
+All blocks must be resident at once.
 
 Run: python moe.py [--ranks N] [--target sim|cuda]
 """
