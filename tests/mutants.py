@@ -157,12 +157,15 @@ class ByHand:
         self.made = rank_faults.of(program)
         self.faults = [(fault.kind, fault.edits[0][1], fault.edits[0][0]) for fault in self.made]
         self.seeds = list(range(min(seeds, rank_faults.SEEDS)))
-        for ranks in {fault.ranks for fault in self.made}:
+        self.clean: set[int] = set()  # numbers of ranks
+
+    def judge(self, fault: int) -> list[str]:
+        program, ranks = self.made[fault].program, self.made[fault].ranks
+        if ranks not in self.clean:
             text = (rank_faults.FOLDER / f"{program}.py").read_text()
             said = rank_faults.run(program, text, ranks, self.seeds)
             assert not any(said), f"{program} without a fault, {ranks} ranks: {said}"
-
-    def judge(self, fault: int) -> list[str]:
+            self.clean.add(ranks)
         return rank_faults.judge(self.made[fault], self.seeds)
 
 
