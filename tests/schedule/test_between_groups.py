@@ -79,8 +79,8 @@ def test_refused(name):
 def test_flags_are_left_to_the_program():
     kernel = compiled(f"{WRITE}\nT.atomic_add(F[0], 1, memory_order='release')", f"while F[0] < 64:\n    pass\n{READ}")
     assert (
-        "left to the program: threads 0 to 63 write `S` at line 7 and threads 64 to 127 read `S` at line 12, ordered by "
-        "flags or atomics of its own if at all"
+        "left to the program: threads 0 to 63 write `S` at line 7 and threads 64 to 127 read `S` at line 12, ordered "
+        "by flags or atomics of its own if at all"
     ) in kernel.explain()
 
 
