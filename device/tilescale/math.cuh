@@ -191,6 +191,40 @@ TS_DEVICE u64 unsigned_bits(T x) {
 }
 }  // namespace detail
 
+// Arithmetic of values, which wraps: in C++ that of signed integers may not overflow.
+namespace detail {
+template <int Bytes>
+struct UnsignedOf {
+  using Type = u32;
+};
+template <>
+struct UnsignedOf<8> {
+  using Type = u64;
+};
+}  // namespace detail
+template <class T>
+using Unsigned = typename detail::UnsignedOf<sizeof(T)>::Type;
+template <class T>
+TS_DEVICE T wrapping_add(T x, T y) {
+  return (T)((Unsigned<T>)x + (Unsigned<T>)y);
+}
+template <class T>
+TS_DEVICE T wrapping_sub(T x, T y) {
+  return (T)((Unsigned<T>)x - (Unsigned<T>)y);
+}
+template <class T>
+TS_DEVICE T wrapping_mul(T x, T y) {
+  return (T)((Unsigned<T>)x * (Unsigned<T>)y);
+}
+template <class T>
+TS_DEVICE T wrapping_neg(T x) {
+  return (T)(0 - (Unsigned<T>)x);
+}
+template <class T, class N>
+TS_DEVICE T wrapping_shl(T x, N n) {
+  return (T)((Unsigned<T>)x << n);
+}
+
 // Bits that are one.
 template <class T>
 TS_DEVICE int popcount(T x) {

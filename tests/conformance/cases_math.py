@@ -231,6 +231,11 @@ def integer_cases(rng: np.random.Generator) -> list[Case]:
             "floormod": ("ts::floormod(a, b)", kind, [int(p) % int(q) for p, q in zip(x, y, strict=True)]),
             "min": ("ts::min(a, b)", kind, np.minimum(x, y)),
             "max": ("ts::max(a, b)", kind, np.maximum(x, y)),
+            "wrapping_add": ("ts::wrapping_add(a, b)", kind, x + y),
+            "wrapping_sub": ("ts::wrapping_sub(a, b)", kind, x - y),
+            "wrapping_mul": ("ts::wrapping_mul(a, b)", kind, x * y),
+            "wrapping_neg": ("ts::wrapping_neg(a)", kind, np.zeros_like(x) - x),
+            "wrapping_shl": ("ts::wrapping_shl(a, 3)", kind, x << dtype.type(3)),
         }
         if dtype.kind == "i":
             table["abs"] = ("ts::abs(a)", kind, np.abs(x))

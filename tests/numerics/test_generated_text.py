@@ -7,6 +7,7 @@ import re
 import programs
 import pytest
 import tilescale
+import tilescale.language as T
 
 
 def source(example, program, *arguments, **choice):
@@ -56,3 +57,30 @@ def test_a_swizzled_address_keeps_its_constants_outside():
     assert len(loads) == 2
     for line in loads:
         assert re.search(r" \+ \(\w+ \* \d+\)\);$", line), line
+
+
+def test_values_wrap_and_indices_do_not():
+    """Signed overflow is undefined in C++, and NVRTC makes x of `x * 2 / 2`: arithmetic of values is that of unsigned
+    integers. Addresses keep the signed kind, which the device compiler widens for free."""
+
+    @T.prim_func
+    def main(A: T.Tensor((256,), "int32"), O: T.Tensor((256,), "int32"), W: T.Tensor((256,), "int64")):
+        with T.Kernel(2, threads=128) as bx:
+            i = bx * 128 + T.get_thread_binding()
+            x = A[i]
+            y = x * 2
+            if y - 1 < x:
+                O[i] = y // 2 + i * 100000000
+            W[i] = T.cast(-x, "int64") << 40
+
+    text = tilescale.compile(main, target={"kind": "cuda", "arch": "sm_90a"}).get_kernel_source()
+    lines = [line.strip() for line in text.splitlines() if not line.startswith("#line")]
+    for line in (
+        "const int i = (bx * 128) + tx;",
+        "const int y = ts::wrapping_mul(x, 2);",
+        "if (ts::wrapping_sub(y, 1) < x) {",
+        "O[i] = ts::wrapping_add(ts::wrapping_mul(i, 100000000), y >> 1);",
+    ):
+        assert line in lines
+    [wide] = [line for line in lines if line.startswith("W[i] = ")]
+    assert wide.startswith("W[i] = ts::wrapping_shl((ts::i64)")

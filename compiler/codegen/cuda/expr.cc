@@ -8,6 +8,8 @@
 
 #include <cmath>
 #include <cstdio>
+#include <iterator>
+#include <utility>
 
 namespace tilescale::codegen::cuda {
 
@@ -149,6 +151,14 @@ std::string Printer::Op(const ir::OpObj* op) {
     for (size_t i = 0; i < op->args.size(); ++i) s += (i ? ", " : "") + Expr(op->args[i]);
     return s + ")";
   };
+  if (MayOverflow(op)) {
+    constexpr const char* kNames[] = {"add", "sub", "mul", "neg", "shl"};
+    constexpr OpCode kOps[] = {OpCode::kAdd, OpCode::kSub, OpCode::kMul, OpCode::kNeg,
+                               OpCode::kShl};
+    for (size_t i = 0; i < std::size(kOps); ++i) {
+      if (op->op() == kOps[i]) return call(std::string("ts::wrapping_") + kNames[i]);
+    }
+  }
   switch (op->op()) {
     case OpCode::kFloorDiv:
       return call("ts::floordiv");
@@ -263,27 +273,31 @@ std::string Printer::VectorPlace(const ir::Buffer& b, const ir::Expr& index, Dat
 }
 
 std::string Printer::Load(const ir::LoadObj* load) {
+  const bool outer = std::exchange(value_, false);
   std::string value =
       load->dtype.lanes > 1
           ? VectorPlace(load->buffer, load->index[0], load->dtype, false)
           : Element(load->buffer, load->index.empty() ? ir::MakeConst(0) : load->index[0]);
+  value_ = outer;
   if (!load->guard.defined()) return value;
   std::string other = load->other.defined()   ? Expr(load->other)
                       : load->dtype.lanes > 1 ? TypeName(load->dtype) + "{}"
                                               : Expr(ir::MakeNumber(0, load->dtype));
-  return "(" + Paren(Expr(load->guard)) + " ? " + value + " : " + other + ")";
+  return "(" + Paren(IndexOrValue(load->guard)) + " ? " + value + " : " + other + ")";
 }
 
 std::string Printer::Addr(const ir::RegionObj* region) {
   const ir::Buffer& b = region->buffer;
   if (b->space() == ir::Space::kVar) return "&" + ArrayName(b);
+  const bool outer = std::exchange(value_, false);
   std::string at = region->begin.empty() || ir::IsConst(region->begin[0], 0)
                        ? Pointer(b)
                        : Offset(Pointer(b), region->begin[0]);
   if (region->peer.defined()) {
     headers_.insert("ptx/peer.cuh");
-    return "ts::peer(" + at + ", " + Expr(region->peer) + ")";
+    at = "ts::peer(" + at + ", " + Expr(region->peer) + ")";
   }
+  value_ = outer;
   return at;
 }
 

@@ -79,6 +79,7 @@ void Printer::PrintKernel(const ir::Kernel& k) {
   Put("TS_KERNEL(" + std::string(k->name) + ", " + threads + ", " +
       std::to_string(std::max<int64_t>(1, k->min_blocks)) + ")(" + signature + ") {");
   ++indent_;
+  FindIndices(k);
   std::set<const ir::NodeObj*> used;
   ir::Walk(k->body, [&](const ir::NodeObj* n) {
     if (n->kind == ir::NodeKind::kVar) used.insert(n);

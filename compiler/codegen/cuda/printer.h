@@ -38,6 +38,15 @@ class Printer {
   std::string Offset(const std::string& pointer, const ir::Expr& index);
   std::string VectorPlace(const ir::Buffer& b, const ir::Expr& index, ir::DataType t, bool write);
 
+  // Integer arithmetic on values wraps (language.md), and C++ signed arithmetic may not; that of
+  // indices does not overflow. values.cc
+  void FindIndices(const ir::Kernel& k);
+  // Reads memory, or a variable that holds a value. A cell may hold either: `cells` decides.
+  bool IsValue(const ir::Expr& e, bool cells) const;
+  std::string Value(const ir::Expr& e);         // as a value
+  std::string IndexOrValue(const ir::Expr& e);  // a condition, or what a name is bound to
+  bool MayOverflow(const ir::OpObj* op) const;
+
   // stmt.cc
   void Stmt(const ir::Stmt& s);
   void Body(const ir::Stmt& s);
@@ -61,6 +70,9 @@ class Printer {
   std::unordered_map<const ir::StorageObj*, ir::DataType> declared_;  // element type of the C array
   std::set<const ir::StorageObj*> read_only_;
   std::set<const ir::NodeObj*> unrolled_;  // variables of the enclosing fully unrolled loops
+  std::set<const ir::NodeObj*> indices_;   // variables that an index or a bound is made of
+  std::set<const ir::NodeObj*> values_;    // variables that hold values
+  bool value_ = false;                     // what is being printed is a value
   const ir::SpanObj* last_span_ = nullptr;
 };
 

@@ -53,7 +53,7 @@ void Printer::Alloc(const ir::AllocObj* s) {
       return;
     case ir::Space::kVar:
       Put("TS_VAR(" + type + ", " + name + ");");
-      if (s->init.defined()) Put(name + " = " + Expr(s->init) + ";");
+      if (s->init.defined()) Put(name + " = " + Value(s->init) + ";");
       return;
     default:
       TS_UNREACHABLE("declaration of " << ir::SpaceName(b->space()) << " memory in a kernel");
@@ -64,8 +64,8 @@ void Printer::Store(const ir::StoreObj* s) {
   std::string place = s->value.dtype().lanes > 1
                           ? VectorPlace(s->buffer, s->index[0], s->value.dtype(), true)
                           : Element(s->buffer, s->index.empty() ? ir::MakeConst(0) : s->index[0]);
-  std::string text = place + " = " + Expr(s->value) + ";";
-  Put(s->guard.defined() ? "if (" + Expr(s->guard) + ") " + text : text);
+  std::string text = place + " = " + Value(s->value) + ";";
+  Put(s->guard.defined() ? "if (" + IndexOrValue(s->guard) + ") " + text : text);
 }
 
 void Printer::For(const ir::ForObj* s) {
@@ -153,7 +153,7 @@ std::string Printer::CallText(const ir::CallObj* s) {
   std::vector<std::string> args;
   auto add = [&](const ir::Expr& e) {
     size_t i = args.size();
-    std::string text = Expr(e);
+    std::string text = Value(e);
     if (i < row.casts.size() && !row.casts[i].empty())
       text = "(" + row.casts[i] + ")(" + text + ")";
     args.push_back(text);
@@ -182,6 +182,7 @@ void Printer::Call(const ir::CallObj* s) {
     return;
   }
   std::string v = Name(r.get(), ir::Str(r.as<ir::VarObj>()->name));
+  values_.insert(r.get());
   if (!s->guard.defined()) {
     Put("const " + TypeName(r.dtype()) + " " + v + " = " + text + ";");
     return;
@@ -200,7 +201,9 @@ void Printer::Stmt(const ir::Stmt& s) {
   switch (s.kind()) {
     case ir::NodeKind::kBind: {
       const auto* bind = s.as<ir::BindObj>();
-      std::string value = Expr(bind->value);
+      const bool is_value = indices_.count(bind->var.get()) == 0 || IsValue(bind->value, false);
+      if (is_value) values_.insert(bind->var.get());
+      std::string value = is_value ? Value(bind->value) : Expr(bind->value);
       Put("const " + TypeName(bind->var.dtype()) + " " +
           Name(bind->var.get(), ir::Str(bind->var->name)) + " = " + value + ";");
       return;
@@ -229,7 +232,7 @@ void Printer::Stmt(const ir::Stmt& s) {
       Body(w->head);
       ++indent_;
       Line(s->span);
-      Put("if (!(" + Expr(w->cond) + ")) break;");
+      Put("if (!(" + IndexOrValue(w->cond) + ")) break;");
       Line(s->span);
       Put("ts::spin();");
       --indent_;
@@ -239,7 +242,7 @@ void Printer::Stmt(const ir::Stmt& s) {
     }
     case ir::NodeKind::kIf: {
       const auto* i = s.as<ir::IfObj>();
-      Put("if (" + Expr(i->cond) + ") {");
+      Put("if (" + IndexOrValue(i->cond) + ") {");
       Body(i->then_case);
       if (i->else_case.defined()) {
         Put("} else {");
@@ -271,7 +274,8 @@ void Printer::Stmt(const ir::Stmt& s) {
     case ir::NodeKind::kCheck: {
       const auto* c = s.as<ir::CheckObj>();
       if (!c->assume)
-        Put("ts::device_assert(" + Expr(c->cond) + ", " + Quoted(ir::Str(c->message)) + ");");
+        Put("ts::device_assert(" + IndexOrValue(c->cond) + ", " + Quoted(ir::Str(c->message)) +
+            ");");
       return;
     }
     default:
