@@ -11,7 +11,7 @@ namespace tilescale::runtime {
 namespace {
 
 // Bumped whenever a field is added, removed or changes its meaning.
-constexpr uint32_t kFormatVersion = 4;
+constexpr uint32_t kFormatVersion = 5;
 constexpr std::string_view kMagic = "TSARTIF1";
 
 bool SameDType(const DLDataType& a, const DLDataType& b) {
@@ -84,7 +84,8 @@ void VisitFields(V& v, T& t)
   requires std::is_same_v<std::remove_const_t<T>, Artifact>
 {
   v(t.name), v(t.target_kind), v(t.target_arch), v(t.params), v(t.symbols), v(t.checks);
-  v(t.variants), v(t.outputs), v(t.compile_options), v(t.uses_heap), v(t.flops), v(t.bytes);
+  v(t.variants), v(t.outputs), v(t.compile_options), v(t.uses_heap);
+  v(t.min_ranks), v(t.min_ranks_by), v(t.flops), v(t.bytes);
 }
 
 template <class T>

@@ -143,6 +143,9 @@ struct Artifact {
   std::vector<std::string> compile_options;
   /// A kernel asks for ranks or reaches them: a launch without a symmetric heap is an error.
   bool uses_heap = false;
+  /// The ranks that every launch reaches by number: a world with fewer is an error.
+  int32_t min_ranks = 0;
+  std::string min_ranks_by{};  // "line 12 of put.py"
   /// Work of one call for the profiler; empty if not known.
   HostExpr flops;
   HostExpr bytes;

@@ -69,6 +69,11 @@ Executable::DeviceState& Executable::StateOf(const LaunchPlace& place) {
   for (const auto& s : rank_states_) {
     if (s->rank == place.rank && s->heap.lock() == place.heap) return *s;
   }
+  if (place.heap->ranks() < artifact_.min_ranks) {
+    throw Diag({}, "ValueError") << artifact_.name << ": " << artifact_.min_ranks_by
+                                 << " reaches rank " << artifact_.min_ranks - 1
+                                 << ", but there are " << place.heap->ranks() << " ranks";
+  }
   auto fresh = std::make_unique<RankState>();
   // A GPU has the arch it has; a simulated one is made as the artifact asks.
   fresh->device = plan_.device_type == kDLCUDA

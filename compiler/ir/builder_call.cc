@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Effectful builtins of the language: each becomes an instruction (a Call), or a few statements.
 #include "compiler/ir/builder.h"
+#include "compiler/ir/ranks.h"
 #include "compiler/ir/text.h"
 
 #include <tvm/ffi/cast.h>
@@ -503,7 +504,6 @@ Var BuilderObj::EmitCall(std::string_view instr, std::vector<Expr> args, DataTyp
 // (op, completes): the ranks meet in words that belong to the heap.
 Var BuilderObj::SyncRanks(const Values& args) {
   if (!rank_barrier_.defined()) {
-    constexpr int64_t kMaxRanks = 72;  // runtime/symm/heap.h
     rank_barrier_ = AddAlloc("global", Int(32), {kMaxRanks}, {});
     SetName(rank_barrier_, "rank_barrier");
     const_cast<StorageObj*>(rank_barrier_->storage.get())->root_ =

@@ -93,16 +93,70 @@ class HostPlanner {
     });
   }
 
+  static std::string LineOf(const Span& span) {
+    if (!span.defined()) return "it";
+    std::string file(span->file);
+    return "line " + std::to_string(span->line) + " of " + file.substr(file.rfind('/') + 1);
+  }
+
+  // Whether some thread of every world comes under the condition, as far as can be told: it is that
+  // the rank is 0, or about the place in the grid only.
+  static bool OfAnyWorld(const Expr& cond, const Kernel& k) {
+    const auto* equal = cond.as<OpObj>();
+    if (equal != nullptr && equal->op() == OpCode::kEq && IsConst(equal->args[1], 0)) {
+      const auto* rank = equal->args[0].as<OpObj>();
+      if (rank != nullptr && rank->op() == OpCode::kRank) return true;
+    }
+    std::set<const VarObj*> places;
+    for (const Var& v : k->thread_vars) places.insert(v.get());
+    for (const Var& v : k->block_vars) places.insert(v.get());
+    bool out = true;
+    Walk(cond, [&](const NodeObj* n) {
+      if (n->kind == NodeKind::kVar) out = out && places.count(static_cast<const VarObj*>(n)) != 0;
+      if (n->kind == NodeKind::kLoad) out = false;
+      if (n->kind == NodeKind::kOp) {
+        const OpCode op = static_cast<const OpObj*>(n)->op();
+        out = out && op != OpCode::kNumRanks && op != OpCode::kRank;
+      }
+      return out;
+    });
+    return out;
+  }
+
+  // The highest rank that a launch is sure to reach by its number.
+  void LeastRanks() {
+    MapKernels(func_, [&](const Kernel& k) {
+      Span span;
+      Walk(k->body, [&](const NodeObj* n) {
+        if (IsStmtKind(n->kind)) span = static_cast<const StmtObj*>(n)->span;
+        if (n->kind == NodeKind::kIf) return OfAnyWorld(static_cast<const IfObj*>(n)->cond, k);
+        if (n->kind == NodeKind::kCall) {
+          const Expr& guard = static_cast<const CallObj*>(n)->guard;
+          if (guard.defined() && !OfAnyWorld(guard, k)) return false;
+        }
+        if (n->kind == NodeKind::kWhile) return false;
+        if (n->kind == NodeKind::kFor) {
+          return AsInt(static_cast<const ForObj*>(n)->extent).value_or(0) > 0;
+        }
+        if (n->kind != NodeKind::kRegion) return true;
+        const Expr& peer = static_cast<const RegionObj*>(n)->peer;
+        const std::optional<int64_t> rank = peer.defined() ? AsInt(peer) : std::nullopt;
+        if (!rank || *rank < out_->min_ranks) return true;
+        out_->min_ranks = static_cast<int32_t>(*rank) + 1;
+        out_->min_ranks_by = LineOf(span);
+        return true;
+      });
+      return k;
+    });
+  }
+
   // Which tensors are reached on other ranks, and where.
   void Remote() {
     auto reach = [&](const Region& r, const Span& span) {
       out_->uses_heap = true;
       auto it = param_of_.find(r->buffer->storage.get());
       if (it == param_of_.end() || !out_->params[it->second].remote.empty()) return;
-      std::string file = span.defined() ? std::string(span->file) : "";
-      file = file.substr(file.rfind('/') + 1);
-      out_->params[it->second].remote =
-          span.defined() ? "line " + std::to_string(span->line) + " of " + file : "it";
+      out_->params[it->second].remote = LineOf(span);
     };
     MapKernels(func_, [&](const Kernel& k) {
       Span span;
@@ -371,6 +425,7 @@ void PlanHost(const Func& f, PassContext& ctx, runtime::Artifact* artifact) {
   planner.HostBody();
   planner.Overlaps();
   planner.Remote();
+  planner.LeastRanks();
   out->name = std::string(f->name);
   out->target_kind = target::KindName(ctx.target.kind);
   out->target_arch = ctx.target.arch->name;

@@ -142,7 +142,9 @@ def test_what_orders_a_signal_is_inserted_once():
     assert count == 2
     assert any("(release)" in n for n in notes) and any("(acquire)" in n for n in notes), notes
     for before, behind in ((True, False), (False, True), (True, True)):
-        assert counts(signalling(before, behind))[0] == 2  # the user's are enough
+        count, notes = counts(signalling(before, behind))
+        assert count == 2  # the user's are enough
+        assert [any(f"({side})" in n for n in notes) for side in ("release", "acquire")] == [not before, not behind]
 
 
 def test_tensors_that_peers_write_are_not_read_through_the_constant_cache():

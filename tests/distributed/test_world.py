@@ -138,3 +138,49 @@ def test_launches_are_ordered_with_their_own_ranks_only(waits):
             return
         w.barrier()
         assert [np.asarray(C[r]).tolist() for r in range(2)] == [[2] * 8, [1] * 8]
+
+
+def to_a_number(form):
+    @T.prim_func
+    def main(A: T.Tensor((8,), "float32"), B: T.Tensor((4, 8), "float32"), n: T.int32):
+        with T.Kernel(1, threads=32):
+            if form == "always":
+                T.put(A, B[T.get_rank(), 0:8], peer=3)
+            elif form == "rank 0":
+                if T.get_rank() == 0:
+                    for _ in T.serial(2):
+                        T.put(A, B[0, 0:8], peer=3)
+            elif form == "where there is one":
+                if T.get_num_ranks() > 3:
+                    T.put(A, B[T.get_rank(), 0:8], peer=3)
+            elif form == "on a higher one":
+                if T.get_rank() == 2:
+                    T.put(A, B[T.get_rank(), 0:8], peer=3)
+            elif form == "perhaps":
+                for _ in T.serial(n):
+                    T.put(A, B[T.get_rank(), 0:8], peer=3)
+            else:
+                T.put(A, B[T.get_rank(), 0:8], peer=1)
+
+    return main
+
+
+@pytest.mark.parametrize("form", ["always", "rank 0"])
+def test_a_rank_that_the_world_does_not_have(form):
+    kernel = tilescale.compile(to_a_number(form), target="sim")
+    for ranks in (2, 3):
+        with World(ranks, target="sim") as w, pytest.raises(ValueError) as found:
+            w.launch(kernel, w.tensor(8), w.tensor((4, 8)), 1)
+        line = {"always": 5, "rank 0": 9}[form] + to_a_number.__code__.co_firstlineno
+        assert str(found.value) == (f"main: line {line} of test_world.py reaches rank 3, but there are {ranks} ranks")
+    with World(4, target="sim") as w:
+        w.launch(kernel, w.tensor(8), w.tensor((4, 8)), 1)
+
+
+@pytest.mark.parametrize("form", ["where there is one", "on a higher one", "perhaps", "a rank that there is"])
+def test_ranks_that_are_not_sure_to_be_reached(form):
+    kernel = tilescale.compile(to_a_number(form), target="sim")
+    with World(2, target="sim") as w:
+        A, B = w.tensor(8), w.tensor((4, 8))
+        w.launch(kernel, A, B, 0)
+        w.barrier()

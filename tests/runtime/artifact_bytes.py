@@ -137,7 +137,7 @@ class Artifact:
 
     def to_bytes(self) -> bytes:
         out = Writer()
-        out.raw(b"TSARTIF1" + struct.pack("<I", 4))
+        out.raw(b"TSARTIF1" + struct.pack("<I", 5))
         out.text(self.name)
         out.text(self.target[0])
         out.text(self.target[1])
@@ -148,6 +148,8 @@ class Artifact:
         out.each(self.outputs, lambda o: out.raw(struct.pack("<i", o)))
         out.each(self.options, out.text)
         out.raw(struct.pack("<B", self.uses_heap))
+        out.raw(struct.pack("<i", 0))  # min_ranks
+        out.text("")  # min_ranks_by
         out.count(0)  # flops
         out.count(0)  # bytes
         return bytes(out.data)

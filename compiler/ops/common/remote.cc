@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/ops/common/remote.h"
 
+#include "compiler/ir/ranks.h"
 #include "compiler/ir/text.h"
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
@@ -32,6 +33,10 @@ Region OnPeer(const Region& r, const Expr& peer, const std::string& what, const 
   if (known && *known < 0) {
     RaiseAt(span, "ValueError", what, ": there is no rank ", *known,
             "; ranks count from 0, and -1 is this rank");
+  }
+  if (known && *known >= kMaxRanks) {
+    RaiseAt(span, "ValueError", what, ": there is no rank ", *known, "; a world has at most ",
+            kMaxRanks, " ranks");
   }
   if (!IsInteger(peer.dtype())) {
     RaiseAt(span, "TypeError", what, ": a rank is an integer, got `", Print(peer), "` of ",

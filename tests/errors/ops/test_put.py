@@ -11,6 +11,7 @@ CASES = [
         ValueError,
         "T.put: `s` is on this rank only; other ranks reach tensor arguments that are in symmetric memory",
     ),
+    ("T.put(s, A, peer=72)", ValueError, "T.put: there is no rank 72; a world has at most 72 ranks"),
     ("T.put(s, A, peer=-2)", ValueError, "T.put: there is no rank -2; ranks count from 0, and -1 is this rank"),
     ("T.put(s, A, peer=1.5)", TypeError, "T.put: a rank is an integer, got `1.5` of float32"),
     ("T.put(A, B[0, 0:4], peer=peer)", ValueError, "T.put: A has extent 8 where B[0, 0:4] has 4"),

@@ -34,6 +34,8 @@ Artifact Full() {
   artifact.variants[0].explain = "copy A: cp.async";
   artifact.compile_options = {"--use_fast_math"};
   artifact.uses_heap = true;
+  artifact.min_ranks = 4;
+  artifact.min_ranks_by = "line 12 of put.py";
   artifact.flops = HostExpr::Symbol(0) * 128;
   artifact.bytes = HostExpr::Symbol(0) * 256;
   return artifact;
@@ -62,6 +64,7 @@ TEST(Artifact, EveryFieldIsCompared) {
   EXPECT_TRUE(differs([](Artifact& a) { a.checks[0].kind = "ValueError"; }));
   EXPECT_TRUE(differs([](Artifact& a) { a.symbols[0].bind = 3; }));
   EXPECT_TRUE(differs([](Artifact& a) { a.uses_heap = false; }));
+  EXPECT_TRUE(differs([](Artifact& a) { a.min_ranks = 5; }));
 }
 
 TEST(Artifact, EveryTruncationIsRefused) {
@@ -78,7 +81,7 @@ TEST(Artifact, EveryTruncationIsRefused) {
   std::string other = bytes;
   other[8] = 99;
   EXPECT_EQ(ErrorOf([&] { Artifact::Deserialize(other); }),
-            "ValueError: the artifact has format version 99, expected 4");
+            "ValueError: the artifact has format version 99, expected 5");
 }
 
 TEST(Artifact, DamagedBytesNeverCrash) {
