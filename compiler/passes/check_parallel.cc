@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 // T.Parallel: what stands in a nest, how it indexes fragments and thread-local arrays, and races
 // that are certain.
+#include "compiler/arith/analyzer.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/check.h"
 
+#include <cstdlib>
 #include <unordered_set>
+#include <vector>
 
 namespace tilescale::passes {
 
@@ -36,13 +39,15 @@ class NestChecker {
                   "structure.");
         }
         Expressions(s);
-        return Visit(loop->body);
+        return Perhaps([&] { Visit(loop->body); });
       }
       case NodeKind::kWhile: {
         const auto* loop = static_cast<const WhileObj*>(s);
-        Visit(loop->head);
         Expressions(s);
-        return Visit(loop->body);
+        return Perhaps([&] {
+          Visit(loop->head);
+          Visit(loop->body);
+        });
       }
       case NodeKind::kIf: {
         const auto* branch = static_cast<const IfObj*>(s);
@@ -63,6 +68,7 @@ class NestChecker {
       case NodeKind::kBind: {
         const auto* bind = static_cast<const BindObj*>(s);
         Expressions(s);
+        NoteReads(bind->value, s);
         if (nest_ != nullptr && DependsOnPoint(bind->value)) point_vars_.insert(bind->var.get());
         return;
       }
@@ -79,6 +85,9 @@ class NestChecker {
         if (nest_ != nullptr) {
           Cell(store);
           Race(store);
+          NoteReads(store->value, s);
+          if (Certain() && !store->guard.defined())
+            writes_.push_back({store->buffer, store->index, s});
         }
         return;
       }
@@ -96,9 +105,88 @@ class NestChecker {
     nest_ = nest;
     for (const Var& v : nest->vars) point_vars_.insert(v.get());
     int branches = std::exchange(branches_, 0);
+    int perhaps = std::exchange(perhaps_, 0);
+    reads_.clear();
+    writes_.clear();
     Visit(nest->body);
+    for (const Touch& write : writes_) {
+      for (const Touch& read : reads_) OtherPoint(write, read);
+    }
     branches_ = branches;
+    perhaps_ = perhaps;
     nest_ = nullptr;
+  }
+
+  // What a loop does, it may do not at all.
+  template <typename F>
+  void Perhaps(F inside) {
+    ++perhaps_;
+    inside();
+    --perhaps_;
+  }
+  bool Certain() const { return branches_ == 0 && perhaps_ == 0; }
+
+  struct Touch {
+    Buffer buffer;
+    ffi::Array<Expr> index;
+    const StmtObj* by;
+  };
+
+  // Loads that each point certainly does.
+  void NoteReads(const Expr& value, const StmtObj* s) {
+    if (nest_ == nullptr || !Certain()) return;
+    Walk(value, [&](const NodeObj* n) {
+      if (n->kind == NodeKind::kOp) {
+        OpCode op = static_cast<const OpObj*>(n)->op();
+        return op != OpCode::kIf && op != OpCode::kAnd && op != OpCode::kOr &&
+               op != OpCode::kSelect;
+      }
+      if (n->kind != NodeKind::kLoad) return true;
+      const auto* load = static_cast<const LoadObj*>(n);
+      if (!load->guard.defined()) reads_.push_back({load->buffer, load->index, s});
+      return true;
+    });
+  }
+
+  // Does a point read what another one, some steps away along one variable, stores?
+  void OtherPoint(const Touch& write, const Touch& read) const {
+    Space space = write.buffer->space();
+    if (!write.buffer.same_as(read.buffer) || (space != Space::kGlobal && space != Space::kShared))
+      return;
+    arith::Analyzer analyzer;
+    const VarObj* along = nullptr;
+    for (size_t d = 0; d < write.index.size(); ++d) {
+      if (SameExpr(write.index[d], read.index[d])) continue;
+      arith::LinearForm apart = analyzer.Linear(Sub(write.index[d], read.index[d]));
+      if (along != nullptr || !apart.terms.empty()) return;
+      for (const auto& [term, factor] : analyzer.Linear(write.index[d]).terms) {
+        bool own = false;
+        for (size_t k = 0; k < nest_->vars.size(); ++k) {
+          if (term.get() != nest_->vars[k].get()) continue;
+          auto extent = AsInt(nest_->extents[k]);
+          if (along != nullptr || factor != 1 || !extent || std::abs(apart.constant) >= *extent)
+            return;
+          along = nest_->vars[k].get();
+          own = true;
+        }
+        if (!own && DependsOnPoint(term)) return;
+      }
+      if (along == nullptr || apart.constant == 0) return;
+    }
+    if (along == nullptr) return;
+    for (size_t d = 0; d < write.index.size(); ++d) {
+      if (SameExpr(write.index[d], read.index[d]) &&
+          (Uses(write.index[d], along) || UsesDerived(write.index[d])))
+        return;
+    }
+    auto text = [](const Touch& t) {
+      return "`" + Print(MakeLoad(t.buffer, {t.index.begin(), t.index.end()})) + "`";
+    };
+    RaiseAt(read.by->span, "ValueError", kPrefix, "Data race: the points of T.Parallel read ",
+            text(read), " here and store ", text(write),
+            write.by->span.defined() ? " at line " + std::to_string(write.by->span->line) : "",
+            ": the same elements at another `", std::string(along->name),
+            "`, and the points have no order. Store to another buffer, or use a loop for each");
   }
 
   // The loads of a statement's own expressions.
@@ -278,7 +366,8 @@ class NestChecker {
   std::unordered_set<const NodeObj*>
       point_vars_;                             // the nest's variables and what is bound from them
   std::unordered_set<const StorageObj*> own_;  // cells declared in a nest
-  int branches_ = 0;
+  int branches_ = 0, perhaps_ = 0;             // around what is visited, within the nest
+  std::vector<Touch> reads_, writes_;          // certain ones, of the nest
 };
 
 }  // namespace

@@ -178,3 +178,14 @@ def test_memory_behind_a_pointer_is_in_order(pointer):
     tilescale.compile(main, target="sim")(a, b, c)
     np.testing.assert_array_equal(b, a + 3)
     np.testing.assert_array_equal(c, (a + 3) * 2)
+
+
+def test_points_do_not_read_what_others_store():
+    func = build("x = B[i + 1]\nA[i] = x\nB[i] = 1.0", loop=f"for i in T.Parallel({N} - 1):")
+    with pytest.raises(ValueError) as error:
+        tilescale.compile(func, target="sim")
+    assert str(error.value).split("\n  --> ")[0] == (
+        "[Tilelang Semantic Check] Data race: the points of T.Parallel read `%B[%i + 1]` here and store `%B[%i]` at "
+        "line 9: the same elements at another `i`, and the points have no order. Store to another buffer, or use a "
+        "loop for each"
+    )
