@@ -146,9 +146,12 @@ Expr RunAddress(const TileOpObj* op, const Region& r) {
 // A ring of pieces in shared memory, each with an mbarrier behind them all. Three loads in flight
 // and three stores: 48 KB each way for a block.
 constexpr int64_t kPiece = 16384, kStages = 6, kBarrierBytes = 8;
-// Below this the threads' own loads and stores of the run are all in flight at once. Sizes that
-// only the launch knows are compared there (comm/bulk.cuh).
-constexpr int64_t kBulkPays = 2 * kPiece;
+// Below this the threads' own loads and stores are as fast: of a large block, which has 64 KB of
+// them in flight, up to a megabyte (measured: benchmarks/RESULTS.md, p2p). Sizes that only the
+// launch knows are compared there, by the same rule (comm/bulk.cuh).
+int64_t BulkPays(int64_t threads, int64_t unroll) {
+  return (threads * unroll * 16 >= 64 << 10 ? 64 : 2) * kPiece;
+}
 
 // With `staging` by bulk copies.
 void LowerRun(const TileOpObj* op, LowerContext* c, const Expr& lane, int64_t lanes,
@@ -201,8 +204,9 @@ std::optional<std::string> RefuseBulk(const TileOpObj* op, const OpContext& c) {
   }
   if (auto n = AsInt(ExprArg(op, "size"))) {
     int64_t bytes = BoolArg(op, "bytes") ? *n : *n * src->buffer->dtype.bits / 8;
-    if (bytes < kBulkPays) {
-      return std::to_string(bytes) + " bytes: it pays from " + std::to_string(kBulkPays) + " on";
+    int64_t least = BulkPays(c.threads, IntArg(op, "unroll_factor"));
+    if (bytes < least) {
+      return std::to_string(bytes) + " bytes: it pays from " + std::to_string(least) + " on";
     }
   }
   return std::nullopt;
