@@ -92,12 +92,12 @@ TEST(Calls, Atomics) {
     call red.add(&%C[0, %tx], 1.0, "relaxed.gpu")
     call %v: f32 = atom.max(&%C[0, %tx], 1.0, "acq_rel.gpu")
     call fence.sc("gpu")
-    call red.add(&%C[0, %tx], 1.0, "acquire.gpu")
-    bind %v_1 = %half.f16x2[4]
-    call red.add(&%half[2], lane(%v_1, 0), "relaxed.cta")
-    call red.add(&%half[3], lane(%v_1, 1), "relaxed.cta")
+    call %v_1: f32 = atom.add(&%C[0, %tx], 1.0, "acquire.gpu")
+    bind %v_2 = %half.f16x2[4]
+    call red.add(&%half[2], lane(%v_2, 0), "relaxed.cta")
+    call red.add(&%half[3], lane(%v_2, 1), "relaxed.cta")
     call red.add.v2_f32(&%C[0, %tx +: 2], %C.f32x2[0, 4], "relaxed.gpu")
-    call %v_2: f32 = ld.strong(&%C[0, %tx], "acquire.gpu")
+    call %v_3: f32 = ld.strong(&%C[0, %tx], "acquire.gpu")
     call st.strong(&%C[0, %tx], 2.0, "release.gpu")
 )");
 }
