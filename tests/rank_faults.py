@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples" / "distributed"
-SEEDS = 5  # enough: an order that is not there is missed at every seed
+SEEDS = 5  # nearly always enough: an order that is not there is missed at every seed
+MOST_SEEDS = 20  # for a fault that only a rare turn of events shows
 WRONG = "wrong result"
 
 # How a program is run: small, and more launches than it has buffers.
@@ -290,7 +291,7 @@ def main() -> int:
         if len(sys.argv) > 1 and fault.program not in sys.argv[1:]:
             continue
         said: list[str] = []
-        while not any(said) and len(said) < SEEDS:
+        while not any(said) and len(said) < MOST_SEEDS:
             said += judge(fault, [len(said)])
         survivors += not any(said)
         print(f"{said} | {fault.program} ×{fault.ranks} | {fault.kind} | {fault.edits}", flush=True)

@@ -20,11 +20,8 @@ def test_a_place_that_is_gone_is_an_error():
 
 
 @pytest.mark.parametrize("fault", ONE_OF_EACH, ids=lambda fault: fault.kind)
-def test_one_fault_of_each_kind_is_noticed(fault, seeds):
-    said = []
-    while not any(said) and len(said) < 10:
-        said += judge(fault, seeds[len(said) : len(said) + 1])
-    assert any(said), f"{fault} under {seeds[:10]}"
+def test_one_fault_of_each_kind_is_noticed(fault):
+    assert any(any(judge(fault, [seed])) for seed in range(rank_faults.MOST_SEEDS)), fault
 
 
 @pytest.mark.slow
