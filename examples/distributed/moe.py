@@ -340,14 +340,7 @@ class Buffer:
             "notify_combine": notify_combine_program(R, tokens, C),
             "combine": combine_program(R, tokens, self.most, hidden, topk, C, slots, chunk),
         }
-        # The warps of these two go their own ways and order what they share by hand.
-        by_hand = {tilescale.PassConfigKey.TL_DISABLE_THREAD_STORAGE_SYNC: True}
-        self.kernels = {
-            name: tilescale.compile(
-                func, target=w.target, pass_configs=by_hand if name in ("dispatch", "combine") else {}
-            )
-            for name, func in make.items()
-        }
+        self.kernels = {name: tilescale.compile(func, target=w.target) for name, func in make.items()}
         self.barrier = w.tensor((R,), "int32", name="barrier")
         self.counts = (
             w.tensor((R, R), "int32", name="all_per_rank"),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tilescale
 import tilescale.language as T
+from tilescale.sim import DataRace
 
 SEEDS = range(20)
 
@@ -191,6 +192,41 @@ DIVIDED = {
     "while": ("while v < A[tx]:", "`%v[0] < %A[%tx]`"),
     "for": ("for k in T.serial(T.cast(A[tx], 'int32')):", "the number of iterations of `k`"),
 }
+
+
+def rows_of_warps(apart):
+    """Each warp moves rows of its own, or of the next warp too, as often as its number says."""
+
+    @T.prim_func
+    def main(A: T.Tensor((8, 32), "float32"), B: T.Tensor((9, 32), "float32")):
+        with T.Kernel(1, threads=128):
+            tx = T.get_thread_binding()
+            warp, lane = tx // 32, tx % 32
+            n = T.alloc_var("int32", init=0)
+            while n < 1 + warp % 2:
+                B[warp * 2 + n + apart, lane] = A[warp * 2 + n, lane]
+                T.sync_warp()
+                A[warp * 2 + n, lane] = B[warp * 2 + n, lane] + 1.0
+                n += 1
+
+    return main
+
+
+def test_global_memory_is_left_to_programs_whose_control_is_divided():
+    kernel = tilescale.compile(rows_of_warps(0), target="sim")
+    assert "cta_sync" not in kernel.get_kernel_source()
+    assert (
+        "left to the program: where control divides them, threads read at line 209 what others write at line 207, "
+        "ordered by flags or atomics of its own if at all"
+    ) in kernel.explain(), kernel.explain()
+    given = np.random.default_rng().standard_normal((8, 32), np.float32)
+    A, B = given.copy(), np.full((9, 32), np.nan, np.float32)
+    kernel(A, B)
+    moved = [w * 2 + n for w in range(4) for n in range(1 + w % 2)]
+    np.testing.assert_array_equal(B[moved], given[moved])
+    np.testing.assert_array_equal(A[moved], given[moved] + 1)
+    with pytest.raises(DataRace):  # what a warp reads another one may write
+        tilescale.compile(rows_of_warps(1), target="sim")(A, B)
 
 
 @pytest.mark.parametrize("control", DIVIDED)

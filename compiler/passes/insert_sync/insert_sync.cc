@@ -371,6 +371,7 @@ class Walker {
       for (const Access& a : pending_) {
         Cover c = coverage_.Needed(a, b);
         if (c == Cover::kNothing) continue;
+        if (LeftToProgram(a, b, s)) continue;
         if (b.release && a.async) {
           need.drain = true;
         } else if (a.async && !b.async && !user_orders_) {
@@ -430,6 +431,25 @@ class Walker {
             a.span.defined() ? " at line " + std::to_string(a.span->line) : std::string(),
             ": a barrier of all threads must stand between, and only some of them get here, as ",
             why, ". Move both accesses to where all threads get");
+  }
+
+  // Where control divides the threads, a statement is behind those of its own thread only (I7). In
+  // global memory that is what programs count on whose warps go their own ways, each in rows of its
+  // own; of shared memory an order that cannot be had is an error.
+  bool LeftToProgram(const Access& a, const Access& b, const Stmt& s) {
+    const bool divided = divider_ != nullptr || !uniformity_.IsReachedByAll(s.get());
+    if (!divided || b.storage->space() != Space::kGlobal || a.release || b.release || a.acquire ||
+        b.acquire || a.async) {
+      return false;
+    }
+    auto side = [](const Access& x, const char* wrote, const char* read) {
+      return (x.write ? wrote : read) +
+             (x.span.defined() ? " at line " + std::to_string(x.span->line) : std::string());
+    };
+    trusted_.emplace("where control divides them, threads " + side(b, "write", "read") +
+                         " what others " + side(a, "write", "read"),
+                     b);
+    return true;
   }
 
   static constexpr size_t kMaxTried = 64;
