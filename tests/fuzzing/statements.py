@@ -101,8 +101,10 @@ class Statements(Gemms):
 
     # -- element-wise
 
-    def point_leaves(self, variables: list[str], shape: tuple[int, ...], target: Tile | None) -> list[Leaf]:
-        """What a point of a nest may read."""
+    def point_leaves(
+        self, variables: list[str], shape: tuple[int, ...], target: Tile | None, extents: tuple[int, ...] | None = None
+    ) -> list[Leaf]:
+        """What a point of a nest may read. `extents`: of a nest over a part of the shape."""
         g, rng = self.g, self.rng
         leaves = g.leaves()
         for name, n in zip(variables, shape, strict=True):
@@ -117,7 +119,7 @@ class Statements(Gemms):
                 leaves.append(lambda t=t: t.at(*(self.gather(variables, n) for n in t.shape)))
         for a in g.arguments:
             if a.shape and not a.output:
-                leaves.append(lambda a=a: self.global_leaf(a, variables, shape))
+                leaves.append(lambda a=a: self.global_leaf(a, variables, shape, extents or shape))
         rng.shuffle(leaves)
         return leaves
 
@@ -125,7 +127,7 @@ class Statements(Gemms):
         v = self.rng.choice(variables)
         return f"({v} * {self.rng.randint(1, 5)} + {self.rng.randint(0, 9)}) % {n}"
 
-    def global_leaf(self, a: Argument, variables: list[str], shape: tuple[int, ...]) -> Value:
+    def global_leaf(self, a: Argument, variables: list[str], shape: tuple[int, ...], extents: tuple[int, ...]) -> Value:
         index = []
         for d, n in enumerate(a.shape):
             v = variables[d % len(variables)]
@@ -139,7 +141,7 @@ class Statements(Gemms):
                 index.append(self.gather(variables, n))
             else:
                 # Not all below zero: that would count from the end.
-                low = min(self.rng.randint(1, 3), shape[d % len(variables)] - 1)
+                low = min(self.rng.randint(1, 3), extents[d % len(variables)] - 1)
                 index.append(f"{v} - {low}" if low else f"-{self.rng.randint(1, n)}")
         v = self.read(a)
         v.text = f"{a.name}[{', '.join(index)}]"
@@ -153,7 +155,7 @@ class Statements(Gemms):
             extents = tuple(rng.randint(1, n) for n in t.shape)
         variables = list(LETTERS[: len(t.shape)])
         source = extents if extents == t.shape else t.shape
-        expressions = Expressions(rng, self.point_leaves(variables, source, t))
+        expressions = Expressions(rng, self.point_leaves(variables, source, t, extents))
         in_place = not whole and self.trips == 1 and chance(rng, 0.5)
         v = expressions.of(t.dtype, rng.randint(1, 3))
         if in_place:
