@@ -120,8 +120,7 @@ def in_one_step(operation: str, ranks: int, elements: int) -> tuple[Any, int]:
     import tilescale.language as T
 
     scatters, gathers = operation == "reduce-scatter", operation == "all-gather"
-    threads = min(512, max(32, elements // 8))
-    tile = threads * 8
+    _, threads, tile = shape_of(elements)
     blocks = -(-elements // tile)
 
     @T.prim_func

@@ -390,7 +390,7 @@ class Walker {
       Cover there = it == barriers_.end() ? Cover::kNothing : it->second.kind;
       missing_ = missing_ || there < need.kind;
     } else if (need.kind != Cover::kNothing) {
-      if (divider_ != nullptr || !uniformity_.IsReachedByAll(s.get())) RaiseDivided(need);
+      if (IsDivided(s)) RaiseDivided(need);
       if (it == barriers_.end()) {
         it = barriers_.emplace(s.get(), need).first;
         order_.push_back(s.get());
@@ -433,13 +433,16 @@ class Walker {
             why, ". Move both accesses to where all threads get");
   }
 
+  bool IsDivided(const Stmt& s) const {
+    return divider_ != nullptr || !uniformity_.IsReachedByAll(s.get());
+  }
+
   // Where control divides the threads, a statement is behind those of its own thread only (I7). In
   // global memory that is what programs count on whose warps go their own ways, each in rows of its
   // own; of shared memory an order that cannot be had is an error.
   bool LeftToProgram(const Access& a, const Access& b, const Stmt& s) {
-    const bool divided = divider_ != nullptr || !uniformity_.IsReachedByAll(s.get());
-    if (!divided || b.storage->space() != Space::kGlobal || a.release || b.release || a.acquire ||
-        b.acquire || a.async) {
+    if (!IsDivided(s) || b.storage->space() != Space::kGlobal || a.release || b.release ||
+        a.acquire || b.acquire || a.async) {
       return false;
     }
     auto side = [](const Access& x, const char* wrote, const char* read) {
