@@ -50,6 +50,7 @@ endforeach()
 if(TARGET ts_sim)
   # The twins of the device headers are compiled here and called by compiled kernels.
   target_include_directories(ts_sim PRIVATE ${CMAKE_SOURCE_DIR}/sim/include)
+  target_include_directories(ts_sim SYSTEM PRIVATE ${CMAKE_SOURCE_DIR}/device)
 endif()
 if(TARGET ts_support)
   set_property(

@@ -46,6 +46,7 @@ foreach(path ${unit_folders})
   target_precompile_headers(unit_${name}_objects REUSE_FROM ts_test_pch)
   if(name STREQUAL "sim") # its kernels are compiled into the test itself
     target_include_directories(unit_${name}_objects PRIVATE ${CMAKE_SOURCE_DIR}/sim/include)
+    target_include_directories(unit_${name}_objects SYSTEM PRIVATE ${CMAKE_SOURCE_DIR}/device)
   endif()
   add_executable(unit_${name} $<TARGET_OBJECTS:unit_${name}_objects> ${objects})
   target_link_libraries(unit_${name} PRIVATE ts_flags gtest)

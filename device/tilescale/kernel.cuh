@@ -10,8 +10,9 @@
 //   numeric/types.cuh    f16 bf16 tf32 e4m3 e5m2, vec, f16_bits, bf16_bits
 //   numeric/half.cuh     f16 and bf16: operators, fma, min, max, min_nan, max_nan, add2 to max2
 //   numeric/cast.cuh     cast, cast_vec
-//   math.cuh             exp to hypot, min, max, fast_*, add_rn to fma_rp, floordiv, floormod,
-//                        popcount, clz
+//   numeric/classify.cuh isnan, isinf, isfinite
+//   numeric/integer.cuh  min, max, abs, wrapping_*, popcount, clz, ffs, floordiv, floormod
+//   math.cuh             exp to hypot, min, max, fast_*, add_rn to fma_rp
 //
 //   by need              names, in ts::ptx but for the last three
 //   ptx/cp_async.cuh     cp_async, cp_async_zfill, _commit, _wait, _wait_all, _mbar_arrive

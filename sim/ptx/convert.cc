@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The conversions behind ts::cast that need more than a line (twin of numeric/cast.cuh).
+// The conversions that need more than a line (twin of ptx/convert.cuh).
 #include "sim/ptx/numeric.h"
 
-#include <tilescale/numeric/cast.cuh>
+#include <tilescale/ptx/convert.cuh>
 
 namespace tilescale::sim {
 namespace {
@@ -19,13 +19,17 @@ float OddF32FromU64(u64 x) {
 }  // namespace
 }  // namespace tilescale::sim
 
-float ts_sim_f32_from_f64_odd(double x) {
+namespace ts::ptx {
+
+float f32_from_f64_odd(double x) {
   return tilescale::sim::OddF32(x);
 }
-float ts_sim_f32_from_u64_odd(ts_u64 x) {
+float f32_from_u64_odd(u64 x) {
   return tilescale::sim::OddF32FromU64(x);
 }
-float ts_sim_f32_from_i64_odd(ts_i64 x) {
-  return x < 0 ? -tilescale::sim::OddF32FromU64(-static_cast<ts_u64>(x))
+float f32_from_i64_odd(i64 x) {
+  return x < 0 ? -tilescale::sim::OddF32FromU64(-static_cast<u64>(x))
                : tilescale::sim::OddF32FromU64(x);
 }
+
+}  // namespace ts::ptx

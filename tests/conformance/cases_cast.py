@@ -13,10 +13,12 @@ from tests.conformance.harness import Case, elementwise, equal_bits, equal_codes
 INTEGERS = ("i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64")
 FLOATS = ("f16", "bf16", "e4m3", "e5m2", "tf32", "f32", "f64")
 
-# Conversions that are one function of ptx/half.cuh or ptx/fp8.cuh.
+# Conversions that are one function of ptx/half.cuh, ptx/fp8.cuh or ptx/convert.cuh.
 DIRECT = {("f32", t): (f"{t}_from_f32",) for t in ("f16", "bf16", "tf32", "e4m3", "e5m2")}
 DIRECT |= {(t, "f32"): (f"{t}_to_f32",) for t in ("f16", "bf16")}
 DIRECT |= {(t, "f16"): (f"{t}_to_f16",) for t in ("e4m3", "e5m2")}
+DIRECT |= {(s, t): (f"f32_from_{s}_odd",) for s in ("f64", "i64", "u64") for t in SMALL}
+DIRECT |= {(s, t): ("truncate",) for s in ("f32", "f64") for t in ("i32", "u32", "i64", "u64")}
 PAIRED = {("f32", t): (f"{t}x2_from_f32",) for t in ("f16", "bf16", "e4m3", "e5m2")}
 PAIRED |= {("f16", t): (f"{t}x2_from_f16x2",) for t in ("e4m3", "e5m2")}
 PAIRED |= {(t, "f16"): (f"{t}x2_to_f16x2",) for t in ("e4m3", "e5m2")}

@@ -213,6 +213,10 @@ def selection_cases(kind: str, rng: np.random.Generator) -> list[Case]:
     return result
 
 
+# The function of ptx/bits.cuh behind it, where the name differs.
+COUNTS = {"popcount": ("popc",)}
+
+
 def integer_cases(rng: np.random.Generator) -> list[Case]:
     result = []
     for kind in ("i32", "u32", "i64", "u64", "i8", "u16"):
@@ -243,7 +247,8 @@ def integer_cases(rng: np.random.Generator) -> list[Case]:
             # The dtype is named: a list of integers beyond int64 would become float64.
             check = equal_bits([x, y], np.array(expected, dtype=TYPES[out][1]))
             inputs = [(kind, x), (kind, y)] if "b)" in expression else [(kind, x)]
-            result.append(elementwise(f"{name}_{kind}", expression, [name], inputs, out, check))
+            functions = [name, *COUNTS.get(name, ())]
+            result.append(elementwise(f"{name}_{kind}", expression, functions, inputs, out, check))
     return result
 
 

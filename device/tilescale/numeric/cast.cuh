@@ -9,6 +9,7 @@
 //   to bool              x != 0
 #pragma once
 #include <tilescale/numeric/types.cuh>
+#include <tilescale/ptx/convert.cuh>
 #include <tilescale/ptx/fp8.cuh>
 
 namespace ts {
@@ -73,29 +74,21 @@ TS_DEVICE To narrow(float x) {
     return {ptx::e5m2_from_f32(x)};
 }
 
-// Wider types reach a small format through a float rounded to odd (toward zero, the last bit set if
-// inexact), which makes the second rounding the only one.
-TS_DEVICE float to_odd(float toward_zero, bool inexact) {
-  return bits<float>(bits<u32>(toward_zero) | (u32)inexact);
-}
+// To a float from which a small format is reached with one rounding.
 TS_DEVICE float odd_f32(float x) {
   return x;
 }
 TS_DEVICE float odd_f32(double x) {
-  const float f = __double2float_rz(x);
-  return to_odd(f, (double)f != x);
+  return ptx::f32_from_f64_odd(x);
 }
 template <class T>
 TS_DEVICE float odd_f32(T x) {
-  if constexpr (sizeof(T) < 4) {
+  if constexpr (sizeof(T) < 4)
     return (float)x;
-  } else if constexpr ((T)-1 < (T)0) {
-    const float f = __ll2float_rz((i64)x);
-    return to_odd(f, (i64)f != (i64)x);
-  } else {
-    const float f = __ull2float_rz((u64)x);
-    return to_odd(f, (u64)f != (u64)x);
-  }
+  else if constexpr ((T)-1 < (T)0)
+    return ptx::f32_from_i64_odd(x);
+  else
+    return ptx::f32_from_u64_odd(x);
 }
 
 }  // namespace detail
@@ -110,6 +103,8 @@ TS_DEVICE To cast(From x) {
     return detail::narrow<To>(detail::odd_f32(x));
   else if constexpr (detail::kFloat<From> && sizeof(To) < 4 && !detail::kSame<To, bool>)
     return (To)cast<typename detail::Wide<((To)-1 < (To)0)>::Type>(x);
+  else if constexpr (detail::kFloat<From> && !detail::kFloat<To> && !detail::kSame<To, bool>)
+    return ptx::truncate<To>(x);
   else
     return (To)x;
 }
@@ -123,29 +118,29 @@ constexpr bool kFp8 = kSame<T, e4m3> || kSame<T, e5m2>;
 template <class To>
 TS_DEVICE vec<To, 2> cast_pair(float low, float high) {
   if constexpr (kSame<To, f16>)
-    return bits<vec<To, 2>>(ptx::f16x2_from_f32(low, high));
+    return as_pair<To>(ptx::f16x2_from_f32(low, high));
   else if constexpr (kSame<To, bf16>)
-    return bits<vec<To, 2>>(ptx::bf16x2_from_f32(low, high));
+    return as_pair<To>(ptx::bf16x2_from_f32(low, high));
   else if constexpr (kSame<To, e4m3>)
-    return bits<vec<To, 2>>(ptx::e4m3x2_from_f32(low, high));
+    return as_pair<To>(ptx::e4m3x2_from_f32(low, high));
   else
-    return bits<vec<To, 2>>(ptx::e5m2x2_from_f32(low, high));
+    return as_pair<To>(ptx::e5m2x2_from_f32(low, high));
 }
 template <class To>
 TS_DEVICE vec<To, 2> cast_pair(f16 low, f16 high) {
   const u32 pair = low.x | (u32)high.x << 16;
   if constexpr (kSame<To, e4m3>)
-    return bits<vec<To, 2>>(ptx::e4m3x2_from_f16x2(pair));
+    return as_pair<To>(ptx::e4m3x2_from_f16x2(pair));
   else
-    return bits<vec<To, 2>>(ptx::e5m2x2_from_f16x2(pair));
+    return as_pair<To>(ptx::e5m2x2_from_f16x2(pair));
 }
 template <class To>
 TS_DEVICE vec<To, 2> cast_pair(e4m3 low, e4m3 high) {
-  return bits<vec<To, 2>>(ptx::e4m3x2_to_f16x2((u16)(low.x | high.x << 8)));
+  return as_pair<To>(ptx::e4m3x2_to_f16x2((u16)(low.x | high.x << 8)));
 }
 template <class To>
 TS_DEVICE vec<To, 2> cast_pair(e5m2 low, e5m2 high) {
-  return bits<vec<To, 2>>(ptx::e5m2x2_to_f16x2((u16)(low.x | high.x << 8)));
+  return as_pair<To>(ptx::e5m2x2_to_f16x2((u16)(low.x | high.x << 8)));
 }
 
 // Whether the machine converts two at once.

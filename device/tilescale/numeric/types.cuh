@@ -42,4 +42,16 @@ struct alignas(sizeof(T) * N) vec {
   TS_METHOD const T& operator[](int i) const { return v[i]; }
 };
 
+// Two elements as the machine's packed instructions take them, and back.
+namespace detail {
+template <class T>
+TS_DEVICE u32 word(vec<T, 2> x) {
+  return bits<u32>(x);
+}
+template <class T, class Word>
+TS_DEVICE vec<T, 2> as_pair(Word word) {
+  return bits<vec<T, 2>>(word);
+}
+}  // namespace detail
+
 }  // namespace ts

@@ -3,7 +3,9 @@
 // the library (sim/ptx/math.cc, sim/ptx/rounding.cc); the fast forms are as exact as the others.
 #pragma once
 #include <tilescale/numeric/cast.cuh>
+#include <tilescale/numeric/classify.cuh>
 #include <tilescale/numeric/half.cuh>
+#include <tilescale/numeric/integer.cuh>
 #include <tilescale/ptx/approx.cuh>
 
 namespace ts {
@@ -124,126 +126,6 @@ TS_DEVICE float min_nan(float x, float y) {
 }
 TS_DEVICE float max_nan(float x, float y) {
   return ptx::max_nan(x, y);
-}
-
-TS_DEVICE bool isnan(float x) {
-  return (bits<u32>(x) & 0x7fffffffu) > 0x7f800000u;
-}
-TS_DEVICE bool isinf(float x) {
-  return (bits<u32>(x) & 0x7fffffffu) == 0x7f800000u;
-}
-TS_DEVICE bool isfinite(float x) {
-  return (bits<u32>(x) & 0x7fffffffu) < 0x7f800000u;
-}
-TS_DEVICE bool isnan(double x) {
-  return (bits<u64>(x) << 1) > 0xffe0000000000000ull;
-}
-TS_DEVICE bool isinf(double x) {
-  return (bits<u64>(x) << 1) == 0xffe0000000000000ull;
-}
-TS_DEVICE bool isfinite(double x) {
-  return (bits<u64>(x) << 1) < 0xffe0000000000000ull;
-}
-TS_DEVICE bool isnan(f16 x) {
-  return (x.x & 0x7fff) > 0x7c00;
-}
-TS_DEVICE bool isinf(f16 x) {
-  return (x.x & 0x7fff) == 0x7c00;
-}
-TS_DEVICE bool isfinite(f16 x) {
-  return (x.x & 0x7fff) < 0x7c00;
-}
-TS_DEVICE bool isnan(bf16 x) {
-  return (x.x & 0x7fff) > 0x7f80;
-}
-TS_DEVICE bool isinf(bf16 x) {
-  return (x.x & 0x7fff) == 0x7f80;
-}
-TS_DEVICE bool isfinite(bf16 x) {
-  return (x.x & 0x7fff) < 0x7f80;
-}
-
-template <class T>
-TS_DEVICE T min(T x, T y) {
-  return y < x ? y : x;
-}
-template <class T>
-TS_DEVICE T max(T x, T y) {
-  return x < y ? y : x;
-}
-template <class T>
-TS_DEVICE T abs(T x) {
-  return x < 0 ? -x : x;
-}
-namespace detail {
-// An integer's bits, zeros above.
-template <class T>
-TS_DEVICE u64 unsigned_bits(T x) {
-  return (u64)x & ~0ull >> (64 - 8 * sizeof(T));
-}
-}  // namespace detail
-
-// Arithmetic of values, which wraps: in C++ that of signed integers may not overflow.
-namespace detail {
-template <int Bytes>
-struct UnsignedOf {
-  using Type = u32;
-};
-template <>
-struct UnsignedOf<8> {
-  using Type = u64;
-};
-}  // namespace detail
-template <class T>
-using Unsigned = typename detail::UnsignedOf<sizeof(T)>::Type;
-template <class T>
-TS_DEVICE T wrapping_add(T x, T y) {
-  return (T)((Unsigned<T>)x + (Unsigned<T>)y);
-}
-template <class T>
-TS_DEVICE T wrapping_sub(T x, T y) {
-  return (T)((Unsigned<T>)x - (Unsigned<T>)y);
-}
-template <class T>
-TS_DEVICE T wrapping_mul(T x, T y) {
-  return (T)((Unsigned<T>)x * (Unsigned<T>)y);
-}
-template <class T>
-TS_DEVICE T wrapping_neg(T x) {
-  return (T)(0 - (Unsigned<T>)x);
-}
-template <class T, class N>
-TS_DEVICE T wrapping_shl(T x, N n) {
-  return (T)((Unsigned<T>)x << n);
-}
-
-// Bits that are one.
-template <class T>
-TS_DEVICE int popcount(T x) {
-  return __builtin_popcountll(detail::unsigned_bits(x));
-}
-// Zero bits above the highest one; the width of the type for 0.
-template <class T>
-TS_DEVICE int clz(T x) {
-  const u64 w = detail::unsigned_bits(x);
-  return (w ? __builtin_clzll(w) : 64) - (64 - 8 * (int)sizeof(T));
-}
-// Number of the lowest one, from 1; 0 if there is none.
-template <class T>
-TS_DEVICE int ffs(T x) {
-  return __builtin_ffsll((i64)detail::unsigned_bits(x));
-}
-template <class T>
-TS_DEVICE T floordiv(T x, T y) {
-  const T q = x / y;
-  if constexpr ((T)-1 < (T)0) return x % y != 0 && (x ^ y) < 0 ? q - 1 : q;
-  return q;
-}
-template <class T>
-TS_DEVICE T floormod(T x, T y) {
-  const T r = x % y;
-  if constexpr ((T)-1 < (T)0) return r != 0 && (x ^ y) < 0 ? r + y : r;
-  return r;
 }
 
 TS_DEVICE float fast_exp2(float x) {

@@ -76,4 +76,17 @@ struct alignas(sizeof(T) * N) vec {
   TS_METHOD const T& operator[](int i) const { return ((const T*)&word)[i]; }
 };
 
+namespace detail {
+template <class T>
+TS_DEVICE u32 word(vec<T, 2> x) {
+  return x.word;
+}
+template <class T, class Word>
+TS_DEVICE vec<T, 2> as_pair(Word word) {
+  vec<T, 2> r;
+  r.word = word;
+  return r;
+}
+}  // namespace detail
+
 }  // namespace ts
