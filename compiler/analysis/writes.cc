@@ -100,13 +100,28 @@ void FactScope::Forget(const Stmt& s) {
   });
 }
 
+namespace {
+
+bool HoldsStatements(NodeKind k) {
+  return k == NodeKind::kFor || k == NodeKind::kParallel || k == NodeKind::kWhile ||
+         k == NodeKind::kIf || k == NodeKind::kGroup;
+}
+
+}  // namespace
+
 void FactScope::Enter(const Stmt& s) {
-  if (s.defined() && IsLoop(s)) Forget(s);
+  if (!s.defined()) return;
+  if (IsLoop(s)) Forget(s);
+  if (HoldsStatements(s.kind())) marks_.push_back(analyzer_->Mark());
 }
 
 void FactScope::Exit(const Stmt& s) {
   if (!s.defined()) return;
   NodeKind k = s.kind();
+  if (HoldsStatements(k)) {
+    analyzer_->Leave(marks_.back());
+    marks_.pop_back();
+  }
   bool acts = k == NodeKind::kStore || k == NodeKind::kCall || k == NodeKind::kTileOp ||
               k == NodeKind::kTokenOp;
   if (acts) Forget(s);

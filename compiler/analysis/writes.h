@@ -5,6 +5,7 @@
 #include "compiler/arith/analyzer.h"
 
 #include <unordered_set>
+#include <vector>
 
 namespace tilescale::analysis {
 
@@ -29,7 +30,8 @@ Writes WritesOf(const ir::Stmt& s);
 
 // Keeps an analyzer's facts true along a walk in program order: Enter before a statement, Exit
 // behind it. A fact that reads memory ends at the first write that may change it; what a loop
-// writes anywhere is unknown from its start.
+// writes anywhere is unknown from its start. What is learnt inside a loop, a branch or a group ends
+// with it: it may not have run, or only for some threads.
 class FactScope {
  public:
   FactScope(const ir::Func& f, arith::Analyzer* analyzer) : aliases_(f), analyzer_(analyzer) {}
@@ -41,6 +43,7 @@ class FactScope {
 
   Aliases aliases_;
   arith::Analyzer* analyzer_;
+  std::vector<size_t> marks_;
 };
 
 }  // namespace tilescale::analysis

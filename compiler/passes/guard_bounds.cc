@@ -8,6 +8,8 @@
 #include "compiler/ops/tile_op.h"
 #include "compiler/passes/passes.h"
 
+#include <algorithm>
+
 namespace tilescale {
 
 using namespace ir;  // NOLINT
@@ -75,7 +77,7 @@ class Guarder : public Mutator {
     for (const Expr& a : s->args) {
       const auto* addr = a.as<AddrObj>();
       if (addr == nullptr || addr->region->buffer->space() != Space::kGlobal) continue;
-      guard = And(guard, Guard(addr->region->buffer, addr->region->begin));
+      guard = And(guard, Guard(addr->region->buffer, addr->region->begin, addr->region->extent));
     }
     if (guard.defined()) out->guard = And(out->guard, guard);
     return Stmt(out);
@@ -102,10 +104,11 @@ class Guarder : public Mutator {
     if (r->buffer->space() != Space::kGlobal || Off()) return r;
     int64_t lo = 0, hi = 0;
     for (int d = 0; d < r->buffer->ndim(); ++d) {
-      Expr begin = r->begin[d], extent = r->extent[d].defined() ? r->extent[d] : MakeConst(1);
-      Expr end = Add(begin, Cast(extent, begin.dtype()));
-      if (!analyzer_.Prove(Ge(begin, MakeConst(0, begin.dtype())))) lo |= int64_t(1) << d;
-      if (!analyzer_.Prove(Le(end, Cast(r->buffer->shape[d], end.dtype())))) hi |= int64_t(1) << d;
+      Expr extent = r->extent[d].defined() ? r->extent[d] : MakeConst(1);
+      DataType t = Common(r->begin[d], r->buffer->shape[d]);
+      Expr begin = Cast(r->begin[d], t), end = Add(begin, Cast(extent, t));
+      if (!analyzer_.Prove(Ge(begin, MakeConst(0, t)))) lo |= int64_t(1) << d;
+      if (!analyzer_.Prove(Le(end, Cast(r->buffer->shape[d], t)))) hi |= int64_t(1) << d;
     }
     Expr other = SafeValue(r->buffer);
     if (lo == 0 && hi == 0) return r;
@@ -161,8 +164,18 @@ class Guarder : public Mutator {
     return Expr();
   }
 
-  // The part of 0 ≤ index < shape that is not proven; null: all is.
-  Expr Guard(const Buffer& b, const ffi::Array<Expr>& index) {
+  // The type in which an index and an extent are compared: it holds the values of both, for an
+  // extent is never negative.
+  static DataType Common(const Expr& index, const Expr& extent) {
+    DataType t = index.dtype();
+    int bits = std::max({32, static_cast<int>(t.bits), static_cast<int>(extent.dtype().bits)});
+    return IsUInt(t) ? UInt(bits) : Int(bits);
+  }
+
+  // The part of 0 ≤ index and index + count ≤ shape that is not proven; null: all is. No `count`:
+  // one element.
+  Expr Guard(const Buffer& b, const ffi::Array<Expr>& index,
+             const ffi::Array<Expr>& count = ffi::Array<Expr>()) {
     if (b->space() != Space::kGlobal) {
       if (b->space() == Space::kShared) Report(b, index);
       return Expr();
@@ -170,9 +183,12 @@ class Guarder : public Mutator {
     if (Off()) return Expr();
     Expr guard;
     for (size_t d = 0; d < index.size(); ++d) {
-      const Expr& i = index[d];
-      if (i.dtype().lanes > 1) continue;
-      Expr low = Ge(i, MakeConst(0, i.dtype())), high = Lt(i, Cast(b->shape[d], i.dtype()));
+      if (index[d].dtype().lanes > 1) continue;
+      DataType t = Common(index[d], b->shape[d]);
+      Expr begin = Cast(index[d], t), extent = Cast(b->shape[d], t);
+      bool one = count.empty() || !count[d].defined() || IsConst(count[d], 1);
+      Expr low = Ge(begin, MakeConst(0, t));
+      Expr high = one ? Lt(begin, extent) : Le(Add(begin, Cast(count[d], t)), extent);
       if (!analyzer_.Prove(low)) guard = And(guard, low);
       if (!analyzer_.Prove(high)) guard = And(guard, high);
     }
@@ -184,8 +200,9 @@ class Guarder : public Mutator {
     for (size_t d = 0; d < index.size(); ++d) {
       const Expr& i = index[d];
       if (i.dtype().lanes > 1) continue;
+      DataType t = Common(i, b->shape[d]);
       if (analyzer_.Prove(Ge(i, MakeConst(0, i.dtype())), arith::Tier::kEnumerate) &&
-          analyzer_.Prove(Lt(i, Cast(b->shape[d], i.dtype())), arith::Tier::kEnumerate)) {
+          analyzer_.Prove(Lt(Cast(i, t), Cast(b->shape[d], t)), arith::Tier::kEnumerate)) {
         continue;
       }
       ctx_->Record("guard-bounds", span_,

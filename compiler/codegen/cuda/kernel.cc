@@ -41,14 +41,15 @@ std::string Printer::Name(const ir::NodeObj* symbol, std::string_view wish) {
     base = "v" + base;
   if (base.rfind("__", 0) == 0) base = "v" + base;
   std::string name = base;
-  for (int i = 1; Reserved().count(name) || !used_.insert(name).second; ++i)
-    name = base + "_" + std::to_string(i);
+  while (Reserved().count(name) || !used_.insert(name).second)
+    name = base + "_" + std::to_string(++suffixes_[base]);
   return names_[symbol] = name;
 }
 
 void Printer::PrintKernel(const ir::Kernel& k) {
   names_.clear();
   used_.clear();
+  suffixes_.clear();
   declared_.clear();
   read_only_.clear();
   used_.insert(std::string(k->name));

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace tilescale::codegen::cuda {
@@ -68,6 +69,8 @@ class Printer {
   std::set<std::string> used_;
   std::unordered_map<const ir::NodeObj*, std::string> names_;         // Var, Storage
   std::unordered_map<const ir::StorageObj*, ir::DataType> declared_;  // element type of the C array
+  std::unordered_set<const ir::StorageObj*> pointers_;  // declared in the block being printed
+  std::unordered_map<std::string, int> suffixes_;       // the last one given to a name
   std::set<const ir::StorageObj*> read_only_;
   std::set<const ir::NodeObj*> unrolled_;  // variables of the enclosing fully unrolled loops
   std::set<const ir::NodeObj*> indices_;   // variables that an index or a bound is made of

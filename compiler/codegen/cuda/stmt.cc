@@ -24,11 +24,13 @@ void Printer::Line(const ir::Span& span) {
 }
 
 void Printer::Body(const ir::Stmt& s) {
+  std::unordered_set<const ir::StorageObj*> outer = std::exchange(pointers_, {});
   ++indent_;
   if (s.defined()) {
     for (const ir::Stmt& x : ir::StmtsOf(s)) Stmt(x);
   }
   --indent_;
+  pointers_ = std::move(outer);
 }
 
 void Printer::Alloc(const ir::AllocObj* s) {
@@ -214,10 +216,11 @@ void Printer::Stmt(const ir::Stmt& s) {
     case ir::NodeKind::kView: {
       const auto* view = s.as<ir::ViewObj>();
       const ir::Buffer& b = view->buffer;
-      declared_[b->storage.get()] = b->dtype;
+      // Views of one pointer are one storage and share a name.
+      if (!pointers_.insert(b->storage.get()).second) return;
+      std::string type = TypeName(declared_.try_emplace(b->storage.get(), b->dtype).first->second);
       std::string value = Expr(view->pointer);
-      Put(TypeName(b->dtype) + "* " + ArrayName(b) + " = (" + TypeName(b->dtype) + "*)(" + value +
-          ");");
+      Put(type + "* " + ArrayName(b) + " = (" + type + "*)(" + value + ");");
       return;
     }
     case ir::NodeKind::kStore:
