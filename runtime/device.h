@@ -86,8 +86,10 @@ class Module {
   /// Throws if the entry does not exist or the device cannot give what is asked for. The result
   /// lives as long as the module.
   virtual Function* GetFunction(const FunctionRequest& request) = 0;
-  /// Sets a constant of the module, if it has one of that name, ahead of its first launch.
-  virtual void SetConstant(const char* /*name*/, const void* /*value*/, size_t /*bytes*/) {}
+  /// Sets a constant of the module ahead of its first launch; false if it has none of that name.
+  virtual bool SetConstant(const char* /*name*/, const void* /*value*/, size_t /*bytes*/) {
+    return false;
+  }
 };
 
 /// Memory behind one pointer argument: what the simulator needs for exact bounds, for names in
@@ -189,6 +191,10 @@ class Device {
   virtual void DestroyEvent(Event event) = 0;
   virtual void RecordEvent(Event event, Stream stream) = 0;
   virtual void SynchronizeEvent(Event event) = 0;
+  /// What the watchdog asks from a thread of its own: whether the event has completed, and whether
+  /// the stream records a graph, so that nothing may be put into it.
+  virtual bool IsDone(Event /*event*/) { return true; }
+  virtual bool IsCapturing(Stream /*stream*/) { return false; }
   /// `stream` waits for `event`.
   virtual void WaitEvent(Stream stream, Event event) = 0;
   /// Both events must have completed.

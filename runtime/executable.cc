@@ -155,6 +155,11 @@ LoadedVariant Executable::Build(DeviceState& state, int variant) {
   if (state.heap_table != nullptr) {
     loaded.module->SetConstant("ts_heap", state.heap_table, sizeof *state.heap_table);
   }
+  // Ranks that share a GPU share the module of a kernel that asks for no rank.
+  const int rank = state.heap_table != nullptr    ? state.heap_table->rank
+                   : plan_.device_type != kDLCUDA ? GetLaunchPlace().rank
+                                                  : -1;
+  loaded.watched = WatchModule(state.device, *loaded.module, artifact_.name, rank);
   loaded.load_ms = load.Milliseconds();
   loaded.compile_log = std::move(result.log);
   loaded.usage = std::move(result.usage);

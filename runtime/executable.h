@@ -5,6 +5,7 @@
 #include "runtime/call_frame.h"
 #include "runtime/device.h"
 #include "runtime/symm/heap.h"
+#include "runtime/watchdog.h"
 
 #include <tvm/ffi/any.h>
 #include <tvm/ffi/container/tensor.h>
@@ -25,6 +26,7 @@ struct LoadedVariant {
   Variant variant;
   std::unique_ptr<Module> module;
   std::vector<Function*> functions;  // one per kernel
+  std::shared_ptr<WatchedModule> watched;
   std::string compile_log;
   std::vector<KernelUsage> usage;
   double compile_ms = 0;  // text to binary, cache included

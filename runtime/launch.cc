@@ -283,6 +283,7 @@ void Executable::LaunchKernel(DeviceState& state, const LoadedVariant& loaded, s
 
 void Executable::Launch(DeviceState& state, const LoadedVariant& loaded, const CallFrame& frame,
                         Stream stream) const {
+  if (loaded.watched != nullptr) RaiseIfAborted();
   Workspaces workspaces(*state.device, stream);
   for (const Workspace& workspace : loaded.variant.workspaces) {
     const int64_t bytes = EvaluateOrThrow(workspace.bytes, frame, "workspace");
@@ -295,6 +296,7 @@ void Executable::Launch(DeviceState& state, const LoadedVariant& loaded, const C
   for (size_t i = 0; i < loaded.functions.size(); ++i) {
     LaunchKernel(state, loaded, i, frame, workspaces.addresses(), stream);
   }
+  if (loaded.watched != nullptr) NoteLaunch(*loaded.watched, stream);
 }
 
 int Executable::SelectVariant(const TVMFFIAny* args, int32_t num_args) {

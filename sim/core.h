@@ -276,6 +276,8 @@ void MarkReady(Fiber& f);
 // Parks the running fiber; returns when someone has marked it ready.
 void Block(Fiber& f, const Wait& wait);
 void Poll(Fiber& f);
+// The running fiber exits; does not return.
+void EndFiber(Fiber& f);
 // A scheduling point: the fiber stays ready.
 void Yield();
 void SwitchOut();

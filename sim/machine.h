@@ -99,6 +99,9 @@ class KernelModule {
   virtual ~KernelModule() = default;
   // Throws Diag if there is no such kernel.
   virtual void Require(const std::string& kernel) const = 0;
+  // An object of the text that the host sets; null if it has none of that name, or is another
+  // process's.
+  virtual void* Constant(const char* /*name*/) const { return nullptr; }
 };
 
 struct LaunchInfo {

@@ -79,6 +79,10 @@ Module::Entry Module::Find(const std::string& kernel) const {
   return reinterpret_cast<Entry>(p);
 }
 
+void* Module::Constant(const char* name) const {
+  return dlsym(handle_, name);
+}
+
 void Module::MakePlans(const std::string& kernel) {
   SharedPlan plan;
   using Table = void (*)(ts_smem_decl**, ts_smem_decl**);

@@ -52,6 +52,7 @@ class Module : public KernelModule {
   // Throws Diag if there is no such kernel.
   Entry Find(const std::string& kernel) const;
   void Require(const std::string& kernel) const override { Find(kernel); }
+  void* Constant(const char* name) const override;
   const SharedPlan& Plan(const std::string& kernel);
   // The per-thread array of a kernel with so many elements; of several, their names.
   LocalArray LocalOf(const std::string& kernel, u64 count) const;

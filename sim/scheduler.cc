@@ -76,15 +76,7 @@ void FiberMain() {
     broken = e.what();
   }
   if (!broken.empty()) Fail(MachineReport(broken));
-  Cta& c = *f.cta;
-  Warp& w = c.warps[f.warp()];
-  if (!f.same_stores.empty()) SettleSameStores(f);
-  c.live--;
-  w.alive &= ~(1u << f.lane());
-  core.progress++;
-  LeaveBarriers(f);
-  LeaveGathers(f);
-  Park(f, FiberState::kDone);
+  EndFiber(f);
 }
 
 Dim3 Unflatten(u64 linear, const Dim3& grid) {
@@ -296,6 +288,18 @@ void SwitchOut() {
 void LetHostAttend() {
   preempted = true;
   ts_sim_switch(&current->stack_pointer, scheduler_stack);
+}
+
+void EndFiber(Fiber& f) {
+  Cta& c = *f.cta;
+  Warp& w = c.warps[f.warp()];
+  if (!f.same_stores.empty()) SettleSameStores(f);
+  c.live--;
+  w.alive &= ~(1u << f.lane());
+  core.progress++;
+  LeaveBarriers(f);
+  LeaveGathers(f);
+  Park(f, FiberState::kDone);
 }
 
 void MarkReady(Fiber& f) {

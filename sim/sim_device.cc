@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -48,6 +49,12 @@ class SimModule : public runtime::Module {
       f->entry = request.entry;
     }
     return f.get();
+  }
+
+  bool SetConstant(const char* name, const void* value, size_t bytes) override {
+    void* at = Loaded()->Constant(name);
+    if (at != nullptr) std::memcpy(at, value, bytes);
+    return at != nullptr;
   }
 
   // On the machine in use: a process may have joined another since the module was made.
@@ -135,6 +142,12 @@ class SimDevice : public runtime::Device {
     std::memset(at, 0, bytes);
     if (Machine::Get().Owns(at)) Machine::Get().MarkInitialized(at, bytes);
   }
+
+  // The host's memory is all there is.
+  void* AllocateMapped(size_t bytes, void** device) override {
+    return *device = std::calloc(bytes, 1);
+  }
+  void FreeMapped(void* host) override { std::free(host); }
 
   void Launch(const runtime::LaunchRequest& request) override {
     Machine& m = Machine::Get();

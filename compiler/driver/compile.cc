@@ -118,7 +118,8 @@ ir::Func WithOptions(const ir::Func& f, const ffi::Map<ffi::String, ffi::Any>& o
 }
 
 std::string EmitText(const ir::Func& f, const target::Target& target) {
-  return codegen::EmitCuda(f, target);
+  const std::string text = codegen::EmitCuda(f, target);
+  return knobs::Watchdog().empty() ? text : "#define TS_WATCHDOG 1\n" + text;
 }
 
 std::optional<std::string> CacheText(const ir::Func& f, const target::Target& target) {

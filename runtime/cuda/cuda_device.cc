@@ -3,6 +3,7 @@
 
 #include "runtime/cuda/module.h"
 #include "runtime/nvrtc.h"
+#include "runtime/watchdog.h"
 #include "support/diagnostics.h"
 
 #include <algorithm>
@@ -172,6 +173,7 @@ Stream CudaDevice::CreateStream() {
 }
 
 void CudaDevice::DestroyStream(Stream stream) {
+  ForgetStream(*this, stream);
   const ContextScope scope(context_);
   Check(driver_.StreamDestroy(static_cast<StreamRef>(stream)), "cuStreamDestroy");
 }
@@ -210,6 +212,25 @@ void CudaDevice::RecordEvent(Event event, Stream stream) {
 void CudaDevice::SynchronizeEvent(Event event) {
   const ContextScope scope(context_);
   Check(driver_.EventSynchronize(static_cast<EventRef>(event)), "cuEventSynchronize");
+}
+
+bool CudaDevice::IsDone(Event event) {
+  const ContextScope scope(context_);
+  // Another thread may be capturing, which forbids queries of whoever has not said that he knows
+  // (driver API, cuThreadExchangeStreamCaptureMode).
+  int mode = kCaptureModeRelaxed;
+  Check(driver_.ThreadExchangeStreamCaptureMode(&mode), "cuThreadExchangeStreamCaptureMode");
+  const Result result = driver_.EventQuery(static_cast<EventRef>(event));
+  Check(driver_.ThreadExchangeStreamCaptureMode(&mode), "cuThreadExchangeStreamCaptureMode");
+  if (result != kNotReady) Check(result, "cuEventQuery");
+  return result != kNotReady;
+}
+
+bool CudaDevice::IsCapturing(Stream stream) {
+  const ContextScope scope(context_);
+  int status = 0;
+  Check(driver_.StreamIsCapturing(static_cast<StreamRef>(stream), &status), "cuStreamIsCapturing");
+  return status != 0;
 }
 
 void CudaDevice::WaitEvent(Stream stream, Event event) {

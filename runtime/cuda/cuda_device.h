@@ -55,6 +55,8 @@ class CudaDevice : public Device {
   void DestroyEvent(Event event) override;
   void RecordEvent(Event event, Stream stream) override;
   void SynchronizeEvent(Event event) override;
+  bool IsDone(Event event) override;
+  bool IsCapturing(Stream stream) override;
   void WaitEvent(Stream stream, Event event) override;
   double ElapsedMilliseconds(Event start, Event stop) override;
 

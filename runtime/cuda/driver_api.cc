@@ -84,6 +84,9 @@ std::string ResolveAll(void* library, DriverApi* api) {
       {"cuEventDestroy_v2", slot(&api->EventDestroy)},
       {"cuEventRecord", slot(&api->EventRecord)},
       {"cuEventSynchronize", slot(&api->EventSynchronize)},
+      {"cuEventQuery", slot(&api->EventQuery)},
+      {"cuStreamIsCapturing", slot(&api->StreamIsCapturing)},
+      {"cuThreadExchangeStreamCaptureMode", slot(&api->ThreadExchangeStreamCaptureMode)},
       {"cuEventElapsedTime", slot(&api->EventElapsedTime)},
   };
   for (const auto& [symbol, address] : symbols) {

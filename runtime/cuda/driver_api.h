@@ -12,6 +12,7 @@ namespace tilescale::runtime::cuda {
 
 using Result = int;
 constexpr Result kSuccess = 0;
+constexpr Result kNotReady = 600;
 constexpr Result kCooperativeLaunchTooLarge = 720;
 
 using DeviceOrdinal = int;
@@ -105,6 +106,7 @@ constexpr unsigned kIpcLazyPeerAccess = 1;
 constexpr unsigned kHostPortableAndMapped = 3;
 constexpr unsigned kStreamWaitEqual = 1;
 constexpr unsigned kStreamWriteDefault = 0;
+constexpr int kCaptureModeRelaxed = 2;
 
 struct DriverApi {
   Result (*Init)(unsigned flags);
@@ -176,6 +178,9 @@ struct DriverApi {
   Result (*EventDestroy)(EventRef event);
   Result (*EventRecord)(EventRef event, StreamRef stream);
   Result (*EventSynchronize)(EventRef event);
+  Result (*EventQuery)(EventRef event);
+  Result (*StreamIsCapturing)(StreamRef stream, int* status);
+  Result (*ThreadExchangeStreamCaptureMode)(int* mode);
   Result (*EventElapsedTime)(float* milliseconds, EventRef start, EventRef stop);
 };
 

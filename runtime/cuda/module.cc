@@ -42,13 +42,14 @@ Function* CudaModule::GetFunction(const FunctionRequest& request) {
   return functions_.emplace_back(std::make_unique<CudaFunction>(handle)).get();
 }
 
-void CudaModule::SetConstant(const char* name, const void* value, size_t bytes) {
+bool CudaModule::SetConstant(const char* name, const void* value, size_t bytes) {
   const ContextScope scope(context_);
   DevicePointer address = 0;
   size_t size = 0;
-  if (Driver().ModuleGetGlobal(&address, &size, handle_, name) != kSuccess) return;
+  if (Driver().ModuleGetGlobal(&address, &size, handle_, name) != kSuccess) return false;
   TS_CHECK(size == bytes) << name << " has " << size << " bytes in the module, not " << bytes;
   Check(Driver().MemcpyHtoD(address, value, bytes), "cuMemcpyHtoD");
+  return true;
 }
 
 }  // namespace tilescale::runtime::cuda

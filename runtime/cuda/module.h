@@ -28,7 +28,7 @@ class CudaModule : public Module {
  public:
   CudaModule(Context context, std::string_view cubin);
   Function* GetFunction(const FunctionRequest& request) override;
-  void SetConstant(const char* name, const void* value, size_t bytes) override;
+  bool SetConstant(const char* name, const void* value, size_t bytes) override;
 
  private:
   Context context_;

@@ -2,6 +2,7 @@
 // What Python sees of symmetric memory: `tilescale.runtime.open_heap`.
 #include "runtime/symm/coordinator.h"
 #include "runtime/symm/heap.h"
+#include "runtime/watchdog.h"
 #include "support/diagnostics.h"
 #include "support/ffi_boundary.h"
 
@@ -69,6 +70,7 @@ class HeapObj : public ffi::Object {
         streams.insert({Checked(int64_t(r)), Raw(callers[r])});
       for (const auto& [rank, stream] : streams) heap->device(rank)->Synchronize(stream);
       heap->Barrier();
+      RaiseIfAborted();
     });
   }
   int64_t DeviceOf(int64_t rank) const {
@@ -265,7 +267,9 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       .def("tilescale.runtime.coordinator", Guarded(&MakeCoordinator))
       .def("tilescale.runtime.meet", Guarded(&MeetAt))
       .def("tilescale.runtime.stream_value", Guarded(&StreamValue))
-      .def("tilescale.runtime.mapped_tensor", Guarded(&MappedTensor));
+      .def("tilescale.runtime.mapped_tensor", Guarded(&MappedTensor))
+      .def("tilescale.runtime.raise_if_aborted", Guarded(&RaiseIfAborted))
+      .def("tilescale.runtime.abort_waits", Guarded(&AbortWaits));
 }
 
 }  // namespace

@@ -5,8 +5,10 @@
 #include "support/diagnostics.h"
 #include "support/strings.h"
 
+#include <algorithm>
 #include <map>
 #include <shared_mutex>
+#include <sstream>
 
 namespace tilescale::runtime {
 namespace {
@@ -89,6 +91,25 @@ void SymmetricHeap::Free(int rank, void* address) {
   }
 }
 
+std::string SymmetricHeap::NameOf(const void* address) {
+  const int rank = RankOf(address);
+  if (rank < 0) return "";
+  const auto* at = static_cast<const char*>(Peer(address, rank, 0));
+  const std::lock_guard lock(mutex_);
+  const auto name = [&](const HeapBlock& block, const void* base) -> std::string {
+    const int64_t offset = at - static_cast<const char*>(base);
+    if (base == nullptr || offset < 0 || offset >= block.bytes) return "";
+    const int64_t element = std::max<int64_t>(block.dtype.bits * block.dtype.lanes / 8, 1);
+    return block.name + "[" + std::to_string(offset / element) + "] of rank " +
+           std::to_string(rank);
+  };
+  std::string found = name(kBarrierWords, barrier_words_);
+  for (size_t i = 0; i < entries_.size() && found.empty(); ++i) {
+    found = name(entries_[i].block, entries_[i].address);
+  }
+  return found;
+}
+
 void SymmetricHeap::Barrier() {
   for (int rank = 0; rank < ranks_; ++rank) {
     if (own_ < 0 || rank == own_) device(rank)->Synchronize(stream(rank));
@@ -122,6 +143,19 @@ LaunchPlace FindHeap(const void* address) {
     return {std::move(heap), own < 0 ? rank : own, false};
   }
   return {};
+}
+
+std::string NameOfSymmetric(const void* address) {
+  Registry& registry = GetRegistry();
+  const std::shared_lock lock(registry.mutex);
+  for (const auto& weak : registry.heaps) {
+    const auto heap = weak.lock();
+    if (heap == nullptr || heap->closed()) continue;
+    if (std::string name = heap->NameOf(address); !name.empty()) return name;
+  }
+  std::ostringstream text;
+  text << "the word at " << address;
+  return text.str();
 }
 
 LaunchPlace OwnHeap() {

@@ -82,6 +82,8 @@ class SymmetricHeap {
   /// The rank whose memory holds the address; -1: none. Any thread, while others allocate.
   virtual int RankOf(const void* address) const = 0;
   virtual HeapTable Table(int rank) const = 0;
+  /// "flags[3] of rank 1"; "" for an address outside all blocks.
+  std::string NameOf(const void* address);
 
   /// Waits until all that was launched on the ranks' streams is done; raises what went wrong.
   void Barrier();
@@ -132,6 +134,8 @@ const LaunchPlace& GetLaunchPlace();
 /// The open heap that holds the address, and the rank that a launch with it is of: the process's
 /// own if it has one. A null heap if none does.
 LaunchPlace FindHeap(const void* address);
+/// NameOf of the open heap that holds the address, or "the word at 0x7f00…".
+std::string NameOfSymmetric(const void* address);
 /// The newest open heap of a process that is one rank; a null heap if there is none.
 LaunchPlace OwnHeap();
 

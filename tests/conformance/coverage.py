@@ -35,6 +35,10 @@ ELSEWHERE = {
         f"wait_{relation}": "waits for another rank: tests/distributed"
         for relation in ("eq", "ne", "ge", "le", "gt", "lt")
     },
+    **dict.fromkeys(
+        ("watch_begin", "watch_store", "watch_publish", "watch_end", "watch_aborted", "exit_thread"),
+        "ends waits of a kernel: tests/distributed/test_watchdog.py",
+    ),
     "smem_address": "an address, part of every shared-memory instruction",
 }
 DETAIL = re.compile(r"namespace detail \{.*?\}\s*// namespace detail", re.DOTALL)
@@ -56,7 +60,7 @@ def expanded(root: Path, header: str) -> str:
     macros = re.findall(r"^#define (?:[^\n]*\\\n)*[^\n]*\n", config, re.MULTILINE)
     if not header.endswith("ptx/config.cuh"):
         text = "".join(macros) + text
-    flags = ["-E", "-P", "-C", "-x", "c++", "-D__CUDA_ARCH__=900", "-D__CUDA_ARCH_FEAT_SM90_ALL", "-"]
+    flags = ["-E", "-P", "-C", "-x", "c++", "-D__CUDA_ARCH__=900", "-D__CUDA_ARCH_FEAT_SM90_ALL", "-DTS_WATCHDOG", "-"]
     done = subprocess.run(["g++", *flags], input=text, capture_output=True, text=True, check=True)
     return done.stdout
 

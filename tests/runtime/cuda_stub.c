@@ -72,10 +72,38 @@ int cuModuleGetFunction(void** function, void* module, const char* name) {
 int cuFuncSetAttribute(void* function, int attribute, int value) {
   return printf("attribute %d = %d\n", attribute, value), 0;
 }
+/* STUB_HANG=1: a launch has two threads that wait until they are ended; 2: it loops for ever. */
+typedef struct {
+  uint64_t ticket, address, seen, expected;
+  uint32_t is_signed, block[3], thread, line;
+  char what[24], file[96];
+} Record;
+static struct {
+  volatile uint32_t* abort;
+  Record* records;
+  uint32_t count, unused;
+} watch;
+static int hangs;
+
+static void hang(void) {
+  hangs = option("STUB_HANG", 0);
+  for (int i = 0; hangs == 1 && i < 2; ++i) {
+    Record r = {i + 1, 0x1000, -5, 3, 1, {1, 2, 0}, 33 + i, 17, "wait_ge", "/home/me/prog.py"};
+    watch.records[i + 7] = r;
+  }
+}
+static int hung(void) {
+  if (hangs == 1 && *watch.abort) {
+    hangs = 0;
+    watch.records[7].ticket = watch.records[8].ticket = 0;
+  }
+  return hangs;
+}
 static int launched(const char* call, const unsigned* grid, const unsigned* block, unsigned shared, void** args) {
   if (quiet()) return 0;
   printf("%s grid %u,%u,%u block %u,%u,%u shared %u args %p %d in context %p\n", call, grid[0], grid[1], grid[2],
          block[0], block[1], block[2], shared, *(void**)args[0], *(int*)args[1], current);
+  hang();
   return option("STUB_LAUNCH", 0);
 }
 int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
@@ -179,12 +207,14 @@ int cuMemSetAccess(void* address, size_t bytes, const int* access, size_t count)
 }
 static char constant[8 + 8 * 72];
 int cuModuleGetGlobal_v2(void** address, size_t* bytes, void* module, const char* name) {
+  if (!strcmp(name, "ts_watch")) return *address = &watch, *bytes = sizeof watch, 0;
   return *address = constant, *bytes = sizeof constant, strcmp(name, "ts_heap") ? 500 : 0;
 }
 int cuMemcpyHtoD_v2(void* target, const void* source, size_t bytes) {
   const int* words = source;
   const uint64_t* bases = (const uint64_t*)source + 1;
   memcpy(target, source, bytes);
+  if (target == &watch) return 0;
   return printf("rank %d of %d, next at %d\n", words[0], words[1], bases[1] != bases[0] && bases[1] != 0), 0;
 }
 int cuCtxSynchronize(void) { return printf("synchronize\n"), 0; }
@@ -199,4 +229,7 @@ int cuEventCreate(void** event, unsigned flags) { return *event = (void*)0x55, 0
 int cuEventDestroy_v2(void* event) { return printf("destroy event\n"), 0; }
 int cuEventRecord(void* event, void* stream) { return printf("record on %p\n", stream), 0; }
 int cuEventSynchronize(void* event) { return 0; }
+int cuEventQuery(void* event) { return hung() ? 600 : 0; }
+int cuStreamIsCapturing(void* stream, int* status) { return *status = option("STUB_CAPTURE", 0), 0; }
+int cuThreadExchangeStreamCaptureMode(int* mode) { return 0; }
 int cuEventElapsedTime(float* milliseconds, void* start, void* stop) { return *milliseconds = 1.5f, 0; }

@@ -279,3 +279,65 @@ heap.barrier([0x88, 0x88])
     waited = ["wait for 0x44"] * 2 if gpus == 1 else ["wait for 0x77"] * 2 + ["wait for 0x44"] * 2
     again = ["wait for 0x88"] * 2 + ["wait for 0x44"] * 2
     assert lines == [*forked, *[f"launch on {stream}"] * 2, *joined, *waited, *again]
+
+
+WATCHED = """
+import os, time
+os.dup2(1, 2)  # what the watchdog says goes with the rest
+entry = function("executable")(artifact().to_bytes(), None).entry()
+entry(0x1000, 7)
+def within(seconds):
+    start = time.monotonic()
+    try:
+        while time.monotonic() - start < seconds:
+            function("raise_if_aborted")()
+            time.sleep(0.01)
+        print("nothing is raised")
+    except Exception as error:
+        print("raised in time", time.monotonic() - start < 0.5, type(error).__name__)
+        print(error)
+within(2)
+"""
+WAITS = [
+    "    2 threads of GPU 0 CTA (1,2,0) at prog.py:17: wait_ge: the word at 0x1000 is -5, waits for at least 3 "
+    "(first: warp 1 lane 1)",
+]
+
+
+def test_a_kernel_whose_waits_last_is_ended(run):
+    lines = run(WATCHED + "entry(0x1000, 8)", TILESCALE_WATCHDOG="500ms", STUB_HANG="1")
+    report = ["deadlock: a wait has lasted 500ms (TILESCALE_WATCHDOG)", *WAITS]
+    at = lines.index("tilescale watchdog: " + report[0])
+    assert lines[at + 1] == WAITS[0]
+    at = lines.index("raised in time True Deadlock")
+    assert lines[at + 1 : at + 3] == report
+    assert any(line.startswith("plain grid 8,") for line in lines[at:])  # the GPU takes more
+
+
+def test_a_kernel_that_loops_in_its_own_code_is_told_of(run):
+    lines = run(WATCHED, TILESCALE_WATCHDOG="500ms", STUB_HANG="2")
+    told = [line for line in lines if line.startswith("tilescale watchdog")]
+    assert told == [
+        "tilescale watchdog: the kernel `k` of GPU 0 has not ended for 500ms, and none of its threads is in a wait of "
+        "this library: it computes, loops in code of its own, or its stream waits for something; its GPU is not freed"
+    ]
+    assert "nothing is raised" in lines
+
+
+def test_nothing_goes_into_a_stream_that_is_captured(run):
+    lines = run(WATCHED, TILESCALE_WATCHDOG="500ms", STUB_CAPTURE="1")
+    assert "nothing is raised" in lines and not any(line.startswith("record") for line in lines)
+
+
+def test_without_a_watchdog_there_is_no_thread_and_no_record(run):
+    lines = run("call(0x1000, 7)")
+    assert not any(line.startswith(("host", "record")) for line in lines)
+    assert run("""
+try:
+    function("abort_waits")()
+except RuntimeError as error:
+    print(error)
+""") == [
+        "no kernel of this process is watched",
+        "help: set TILESCALE_WATCHDOG, for example to 5s, before the kernels are compiled",
+    ]

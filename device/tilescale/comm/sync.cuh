@@ -8,19 +8,25 @@
 #include <tilescale/ptx/fence.cuh>
 #include <tilescale/ptx/ldst.cuh>
 #include <tilescale/ptx/peer.cuh>
+#include <tilescale/sync/watch.cuh>
 
 namespace ts {
 namespace comm {
 
 // One thread waits until the word compares with `value` as the name says; gives the word.
-#define TS_WAIT(name, op)                     \
-  template <Sem S, Scope C, class T, class V> \
-  TS_DEVICE T name(const T* p, V value) {     \
-    for (;;) {                                \
-      const T seen = ptx::ld<S, C>(p);        \
-      if (seen op(T) value) return seen;      \
-      spin();                                 \
-    }                                         \
+#define TS_WAIT(name, op)                                \
+  template <Sem S, Scope C, class T, class V>            \
+  TS_DEVICE T name(const T* p, V value TS_SITE_PARAMS) { \
+    Watch watch;                                         \
+    for (;;) {                                           \
+      const T seen = ptx::ld<S, C>(p);                   \
+      if (seen op(T) value) {                            \
+        watch.end();                                     \
+        return seen;                                     \
+      }                                                  \
+      spin();                                            \
+      watch.turn(#name, p, seen, value TS_SITE);         \
+    }                                                    \
   }
 TS_WAIT(wait_eq, ==)
 TS_WAIT(wait_ne, !=)
@@ -35,7 +41,7 @@ namespace detail {
 // The part of one of `lanes` threads in a meeting of all ranks: each rank adds to its own word of
 // every peer and takes away its own from theirs, so the words are zero again when all have come.
 template <bool Publish>
-TS_DEVICE void meet(int* bar, int lane, int lanes) {
+TS_DEVICE void meet(int* bar, int lane, int lanes TS_SITE_PARAMS) {
   constexpr int kCome = 1024;
   constexpr Sem kRelease = Publish ? Sem::release : Sem::relaxed;
   constexpr Sem kAcquire = Publish ? Sem::acquire : Sem::relaxed;
@@ -43,7 +49,9 @@ TS_DEVICE void meet(int* bar, int lane, int lanes) {
     ptx::red_add<Sem::relaxed, Scope::sys>(bar + r, kCome);
     ptx::red_add<kRelease, Scope::sys>(peer(bar + rank(), r), -kCome);
   }
-  for (int r = lane; r < num_ranks(); r += lanes) wait_le<kAcquire, Scope::sys>(bar + r, 0);
+  for (int r = lane; r < num_ranks(); r += lanes) {
+    wait_le<kAcquire, Scope::sys>(bar + r, 0 TS_SITE);
+  }
 }
 
 }  // namespace detail
@@ -54,22 +62,22 @@ TS_DEVICE void meet(int* bar, int lane, int lanes) {
 // the block barrier has gathered, and the loads acquire. Without, only the meeting itself is
 // promised.
 template <bool Publish>
-TS_DEVICE void barrier_blocks(int* bar) {
+TS_DEVICE void barrier_blocks(int* bar TS_SITE_PARAMS) {
   cta_sync();
-  detail::meet<Publish>(bar, thread_rank(), ntid_x() * ntid_y() * ntid_z());
+  detail::meet<Publish>(bar, thread_rank(), ntid_x() * ntid_y() * ntid_z() TS_SITE);
   cta_sync();
 }
 
 // As barrier_blocks<true>, for what the lanes of one warp did and do.
-TS_DEVICE void barrier_warp(int* bar) {
+TS_DEVICE void barrier_warp(int* bar TS_SITE_PARAMS) {
   warp_sync();
-  detail::meet<true>(bar, lane_id(), 32);
+  detail::meet<true>(bar, lane_id(), 32 TS_SITE);
   warp_sync();
 }
 
 // As barrier_blocks<true>, for what one thread did, learnt, and does.
-TS_DEVICE void barrier_thread(int* bar) {
-  detail::meet<true>(bar, 0, 1);
+TS_DEVICE void barrier_thread(int* bar TS_SITE_PARAMS) {
+  detail::meet<true>(bar, 0, 1 TS_SITE);
 }
 
 }  // namespace comm

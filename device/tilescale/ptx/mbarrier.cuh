@@ -6,6 +6,15 @@
 #pragma once
 #include <tilescale/ptx/config.cuh>
 
+#ifdef TS_WATCHDOG
+#include <tilescale/ptx/watch.cuh>
+// The thread that another waits for may have been ended by the host.
+#define TS_MBAR_TURN(turns) \
+  if ((turns) == 0 && watch_aborted()) exit_thread()
+#else
+#define TS_MBAR_TURN(turns)
+#endif
+
 namespace ts {
 
 // The object: 8 bytes of shared memory, 8-byte aligned, opaque between init and inval.
@@ -62,9 +71,11 @@ TS_DEVICE void mbar_wait(mbar* bar, u32 parity) {
         : "=r"(done)
         : "r"(smem_address(bar)), "r"(parity)
         : "memory");
+    TS_MBAR_TURN(done);
   } while (!done);
 #else
-  while (!mbar_test(bar, parity)) {
+  for (u32 turns = 1; !mbar_test(bar, parity); ++turns) {
+    TS_MBAR_TURN(turns % kWatchEvery);
   }
 #endif
 }
@@ -89,3 +100,4 @@ TS_DEVICE void mbar_arrive_expect_tx(mbar* bar, u32 bytes) {
 
 }  // namespace ptx
 }  // namespace ts
+#undef TS_MBAR_TURN

@@ -4,6 +4,7 @@
 #pragma once
 #include <tilescale/ptx/atomic.cuh>
 #include <tilescale/ptx/ldst.cuh>
+#include <tilescale/sync/watch.cuh>
 
 namespace ts {
 
@@ -15,13 +16,20 @@ namespace ts {
 //
 // One meeting adds 2^31 in all, so that the top bit flips when the last block has come, whatever
 // the count was: the word serves the next meeting as it is.
-TS_DEVICE void grid_sync(u32* bar) {
+TS_DEVICE void grid_sync(u32* bar TS_SITE_PARAMS) {
   if (thread_rank() != 0) return;
   const u32 blocks = (u32)nctaid_x() * (u32)nctaid_y() * (u32)nctaid_z();
   const bool first = (bid_x() | bid_y() | bid_z()) == 0;
   const u32 mine = first ? 0x80000000u - (blocks - 1u) : 1u;
   const u32 before = ptx::atom_add<Sem::release, Scope::gpu>(bar, mine);
-  while (((before ^ ptx::ld<Sem::acquire, Scope::gpu>(bar)) & 0x80000000u) == 0u) spin();
+  Watch watch;
+  for (;;) {
+    const u32 seen = ptx::ld<Sem::acquire, Scope::gpu>(bar);
+    if (((before ^ seen) & 0x80000000u) != 0u) break;
+    spin();
+    watch.turn("grid_sync", bar, seen, ~before & 0x80000000u TS_SITE);
+  }
+  watch.end();
 }
 
 }  // namespace ts

@@ -56,6 +56,7 @@ def synchronize() -> None:
     import torch
 
     torch.cuda.synchronize()
+    function("runtime.raise_if_aborted")()
 
 
 def _start_group(backend: str, address: str, port: int, rank: int, world: int, device: int) -> Any:
