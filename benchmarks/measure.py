@@ -14,15 +14,16 @@ EXAMPLES = ROOT / "examples"
 
 
 def example(name: str) -> Any:
-    """A program of examples/ as a module; `import tilelang` in it is us."""
+    """A program of examples/ as a module, `folder/name` of a folder; `import tilelang` in it is us."""
     import importlib
 
     from tilescale.compat import install
 
     install()
-    if str(EXAMPLES) not in sys.path:
-        sys.path.insert(0, str(EXAMPLES))
-    return importlib.import_module(name)
+    path = EXAMPLES / name
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    return importlib.import_module(path.name)
 
 
 def cpu() -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """All-gather and GEMM in one kernel: C = all rows of A @ this rank's columns of B, where each rank has its rows of A.
 
-push: a few blocks put this rank's rows into every rank's copy of A, the others multiply, each tile as soon as its rows
+push: a few blocks put this rank's rows into the others' copies of A, the rest multiply, each tile as soon as its rows
 have come, the rank's own first. pull: no copy; a tile's rows are fetched from their rank on the way to shared memory.
 
 Run: python ag_gemm.py [--ranks N] [--target sim|cuda]
@@ -14,46 +14,79 @@ import tilescale.language as T
 from tilescale.distributed import World
 
 
-def push_program(ranks, M, N, K, block_M=64, block_N=64, block_K=32, senders=2, threads=128):
-    """M: rows of each rank. `arrived[r, m]`: row block m of rank r; `ready[r]`: launches in which rank r let go."""
+def push_program(
+    ranks,
+    M,
+    N,
+    K,
+    block_M=64,
+    block_N=64,
+    block_K=32,
+    num_stages=2,
+    panel=2,
+    senders=2,
+    threads=128,
+    dtype="float16",
+    out_dtype="float32",
+):
+    """M: rows of each rank. `arrived[r, m]`: row block m of rank r; `ready[r]`: launches in which rank r let go.
+
+    all_A has the rows of the others only. panel: row blocks whose tiles are neighbours in time and share columns of B.
+    """
     rows, columns = (M + block_M - 1) // block_M, (N + block_N - 1) // block_N
 
     @T.prim_func
     def ag_gemm_push(
-        A: T.Tensor((M, K), "float16"),
-        B: T.Tensor((K, N), "float16"),
-        C: T.Tensor((ranks, M, N), "float32"),
-        all_A: T.Tensor((ranks, M, K), "float16"),
+        A: T.Tensor((M, K), dtype),
+        B: T.Tensor((K, N), dtype),
+        C: T.Tensor((ranks, M, N), out_dtype),
+        all_A: T.Tensor((ranks, M, K), dtype),
         ready: T.Tensor((ranks,), "int32"),
         arrived: T.Tensor((ranks, rows), "int32"),
         iteration: T.int32,
     ):
         with T.Kernel(senders + ranks * rows * columns, threads=threads) as bx:
-            A_tile = T.alloc_shared((block_M, block_K), "float16")
-            B_tile = T.alloc_shared((block_K, block_N), "float16")
-            C_tile = T.alloc_fragment((block_M, block_N), "float32")
             rank = T.get_rank()
             if bx < senders:  # the first blocks: none that waits for them can keep them from running
                 if bx == 0:
-                    for p in T.serial(ranks):
-                        T.notify(T.signal(ready, rank), peer=p)
+                    for step in T.serial(1, ranks):
+                        T.notify(T.signal(ready, rank), peer=(rank + step) % ranks)
                 for m in T.serial(bx, rows, senders):
-                    part = slice(m * block_M, (m + 1) * block_M)
-                    for step in T.serial(ranks):
-                        peer = (rank + step) % ranks
+                    count = T.min(block_M, M - m * block_M) * K
+                    for step in T.serial(1, ranks):  # who needs them first gets them first
+                        peer = (rank + ranks - step) % ranks
                         T.wait(T.signal(ready, peer), at_least=iteration + 1)
-                        T.put(A[part, 0:K], all_A[rank, part, 0:K], peer=peer, signal=T.signal(arrived, (rank, m)))
+                        here, there = T.address_of(A[m * block_M, 0]), T.address_of(all_A[rank, m * block_M, 0])
+                        T.put_block(here, there, count, peer)
+                        T.notify(T.signal(arrived, (rank, m)), peer=peer)
             else:
+                C_tile = T.alloc_fragment((block_M, block_N), "float32")
+                C_shared = T.alloc_shared((block_M, block_N), out_dtype)
                 tile = bx - senders
-                origin = (rank + tile // (rows * columns)) % ranks
-                m, n = tile // columns % rows, tile % columns
+                step, t = tile // (rows * columns), tile % (rows * columns)
+                origin = (rank + step) % ranks
+                first = t // (panel * columns) * panel
+                high = T.min(panel, rows - first)
+                m, n = first + t % (panel * columns) % high, t % (panel * columns) // high
+                down, across = slice(m * block_M, (m + 1) * block_M), slice(n * block_N, (n + 1) * block_N)
                 T.clear(C_tile)
-                T.wait(T.signal(arrived, (origin, m)), at_least=iteration + 1)
-                for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=2):
-                    T.copy(all_A[origin, m * block_M : (m + 1) * block_M, k * block_K : (k + 1) * block_K], A_tile)
-                    T.copy(B[k * block_K, n * block_N], B_tile)
-                    T.gemm(A_tile, B_tile, C_tile)
-                T.copy(C_tile, C[origin, m * block_M : (m + 1) * block_M, n * block_N : (n + 1) * block_N])
+                if step == 0:
+                    A_tile = T.alloc_shared((block_M, block_K), dtype)
+                    B_tile = T.alloc_shared((block_K, block_N), dtype)
+                    for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=num_stages):
+                        T.copy(A[down, k * block_K : (k + 1) * block_K], A_tile)
+                        T.copy(B[k * block_K : (k + 1) * block_K, across], B_tile)
+                        T.gemm(A_tile, B_tile, C_tile)
+                else:
+                    A_tile = T.alloc_shared((block_M, block_K), dtype)
+                    B_tile = T.alloc_shared((block_K, block_N), dtype)
+                    T.wait(T.signal(arrived, (origin, m)), at_least=iteration + 1)
+                    for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=num_stages):
+                        T.copy(all_A[origin, down, k * block_K : (k + 1) * block_K], A_tile)
+                        T.copy(B[k * block_K : (k + 1) * block_K, across], B_tile)
+                        T.gemm(A_tile, B_tile, C_tile)
+                T.copy(C_tile, C_shared)
+                T.copy(C_shared, C[origin, down, across])
 
     return ag_gemm_push
 

@@ -14,49 +14,69 @@ import tilescale.language as T
 from tilescale.distributed import World
 
 
-def gemm_rs_program(ranks, M, N, K, block_M=64, block_N=64, block_K=32, threads=128):
-    """M: rows that each rank owns. `arrived[r, t]`: tile t of rank r; `ready[r]`: launches in which rank r let go."""
+def gemm_rs_program(
+    ranks,
+    M,
+    N,
+    K,
+    block_M=64,
+    block_N=64,
+    block_K=32,
+    num_stages=2,
+    panel=2,
+    threads=128,
+    dtype="float16",
+    out_dtype="float32",
+):
+    """M: rows that each rank owns. `arrived[r, t]`: tile t of rank r; `ready[r]`: launches in which rank r let go.
+
+    panel: row blocks whose tiles are neighbours in time and share columns of B.
+    """
     rows, columns = (M + block_M - 1) // block_M, (N + block_N - 1) // block_N
 
     @T.prim_func
     def gemm_rs(
-        A: T.Tensor((ranks, M, K), "float16"),
-        B: T.Tensor((K, N), "float16"),
-        C: T.Tensor((M, N), "float32"),
-        inbox: T.Tensor((ranks, M, N), "float32"),
+        A: T.Tensor((ranks, M, K), dtype),
+        B: T.Tensor((K, N), dtype),
+        C: T.Tensor((M, N), out_dtype),
+        inbox: T.Tensor((ranks, M, N), out_dtype),
         ready: T.Tensor((ranks,), "int32"),
         arrived: T.Tensor((ranks, rows * columns), "int32"),
         iteration: T.int32,
     ):
         with T.Kernel(ranks * rows * columns, threads=threads) as bx:
-            A_tile = T.alloc_shared((block_M, block_K), "float16")
-            B_tile = T.alloc_shared((block_K, block_N), "float16")
+            A_tile = T.alloc_shared((block_M, block_K), dtype)
+            B_tile = T.alloc_shared((block_K, block_N), dtype)
             C_tile = T.alloc_fragment((block_M, block_N), "float32")
-            theirs = T.alloc_fragment((block_M, block_N), "float32")
+            C_shared = T.alloc_shared((block_M, block_N), out_dtype)  # takes the place of A_tile and B_tile
             rank = T.get_rank()
             owner = (rank + 1 + bx // (rows * columns)) % ranks
             t = bx % (rows * columns)
-            down = slice(t // columns * block_M, (t // columns + 1) * block_M)
-            across = slice(t % columns * block_N, (t % columns + 1) * block_N)
+            first = t // (panel * columns) * panel
+            high = T.min(panel, rows - first)
+            m, n = first + t % (panel * columns) % high, t % (panel * columns) // high
+            down, across = slice(m * block_M, (m + 1) * block_M), slice(n * block_N, (n + 1) * block_N)
             if bx == 0:  # what came before is summed
-                for p in T.serial(ranks):
-                    T.notify(T.signal(ready, rank), peer=p)
+                for step in T.serial(1, ranks):
+                    T.notify(T.signal(ready, rank), peer=(rank + step) % ranks)
             T.clear(C_tile)
-            for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=2):
+            for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=num_stages):
                 T.copy(A[owner, down, k * block_K : (k + 1) * block_K], A_tile)
                 T.copy(B[k * block_K : (k + 1) * block_K, across], B_tile)
                 T.gemm(A_tile, B_tile, C_tile)
             if owner != rank:
+                T.copy(C_tile, C_shared)
                 T.wait(T.signal(ready, owner), at_least=iteration + 1)
-                T.put(C_tile, inbox[rank, down, across], peer=owner, signal=T.signal(arrived, (rank, t)))
+                T.put(C_shared, inbox[rank, down, across], peer=owner, signal=T.signal(arrived, (rank, t)))
             else:
                 for step in T.serial(1, ranks):
                     origin = (rank + step) % ranks
                     T.wait(T.signal(arrived, (origin, t)), at_least=iteration + 1)
-                    T.copy(inbox[origin, down, across], theirs)
+                    T.copy(inbox[origin, down, across], C_shared)
                     for i, j in T.Parallel(block_M, block_N):
-                        C_tile[i, j] += theirs[i, j]
-                T.copy(C_tile, C[down, across])
+                        C_tile[i, j] += C_shared[i, j]
+                T.copy(C_tile, C_shared)
+                T.copy(C_shared, C[down, across])
 
     return gemm_rs
 
