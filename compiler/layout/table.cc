@@ -357,6 +357,12 @@ Expected<Table> Table::Broadcast(int dim, int64_t n) const {
 // -- either form
 // ------------------------------------------------------------------------------------
 
+int64_t ExtentOf(const AnyLayout& layout, Axis axis) {
+  if (const Layout* modes = std::get_if<Layout>(&layout)) return modes->Extent(axis);
+  std::span<const int64_t> values = std::get<Table>(layout).Values(axis);
+  return values.empty() ? 1 : *std::max_element(values.begin(), values.end()) + 1;
+}
+
 std::string TextOf(const AnyLayout& layout) {
   return std::visit([](const auto& l) { return l.Text(); }, layout);
 }

@@ -67,6 +67,8 @@ class Table {
 // A layout where modes can say it, else the table.
 using AnyLayout = std::variant<Layout, Table>;
 std::string TextOf(const AnyLayout& layout);
+// One more than the largest place on an axis.
+int64_t ExtentOf(const AnyLayout& layout, Axis axis);
 Expected<AnyLayout> ParseAny(std::string_view text);
 Expected<Table> TableOf(const AnyLayout& layout);
 // Modes if exact, else the table.

@@ -2,10 +2,12 @@
 // LowerTileOps: every op's chosen lowering runs; what is left are loops, Parallel nests with
 // layouts, Calls and indices (passes.h). PlanReductions asks each lowering for the shared memory it
 // needs besides its operands, once the layouts are known.
+#include "compiler/analysis/shared_lives.h"
 #include "compiler/arith/facts.h"
 #include "compiler/layout/table.h"
 #include "compiler/ops/tile_op.h"
 #include "compiler/passes/passes.h"
+#include "compiler/target/target.h"
 #include "support/diagnostics.h"
 
 #include <unordered_map>
@@ -212,23 +214,8 @@ class Lowerer : public OpWalker {
 
 class Planner : public OpWalker {
  public:
-  Planner(const Func& f, const Kernel& k, PassContext* ctx) : OpWalker(f, k, ctx) {
-    int64_t bytes = 0;
-    Walk(k->body, [&](const NodeObj* n) {
-      if (n->kind != NodeKind::kAlloc) return true;
-      const auto* s = static_cast<const AllocObj*>(n);
-      if (!s->buffer.defined() || s->buffer->space() != Space::kShared) return true;
-      for (const Expr& e : s->buffer->shape) {
-        if (!AsInt(e)) bytes = ctx->target.arch->shared_per_block;
-      }
-      if (bytes < ctx->target.arch->shared_per_block) {
-        bytes += NumElements(s->buffer) * s->buffer->dtype.bits / 8 * s->versions;
-      }
-      return true;
-    });
-    // Layouts pad rows by a fourth at most.
-    shared_left_ = ctx->target.arch->shared_per_block - (bytes + bytes / 4);
-  }
+  Planner(const Func& f, const Kernel& k, PassContext* ctx)
+      : OpWalker(f, k, ctx), reuse_(!f->options->disable_shared_reuse) {}
 
   Stmt MutateTileOp(const TileOp& op) override {
     const Lowering& lowering = LoweringOf(op.get());
@@ -237,12 +224,12 @@ class Planner : public OpWalker {
     c.threads = threads_;
     c.tid = tid_;
     c.analyzer = &analyzer_;
-    c.shared_left = shared_left_;
+    c.shared_left = SharedLeft(op.get());
     auto need = lowering.workspace(op.get(), &c);
     if (!need) return op;
     std::string name = std::string(op->label.size() ? op->label : op->op) + "_ws";
     int64_t bits = need->elements * need->dtype.bits;
-    shared_left_ -= bits / 8;
+    Take(op.get(), bits / 8);
     Buffer b =
         MakeBuffer(name, need->dtype, {MakeConst(need->elements)},
                    MakeStorage(name, Space::kShared, Root::kAlloc, MakeConst(bits, Int(64))));
@@ -254,7 +241,51 @@ class Planner : public OpWalker {
   }
 
  private:
-  int64_t shared_left_;
+  // Of the block's memory, what the op can have while as many blocks stay resident as the kernel's
+  // own buffers, threads and grid allow.
+  int64_t SharedLeft(const TileOpObj* op) {
+    if (!lives_) {
+      lives_ = analysis::LivesOf(kernel_->body);
+      const target::Arch& arch = *ctx_->target.arch;
+      std::vector<analysis::Life> own = lives_->all;
+      int64_t bytes = analysis::Place(&own, reuse_), grid = 1;
+      int64_t resident = BlocksPerSm(arch, kernel_->total_threads(), 0, bytes).blocks;
+      for (const Expr& extent : kernel_->grid) {
+        auto n = AsInt(extent);
+        grid = n && grid > 0 ? grid * *n : 0;  // 0: not known
+      }
+      if (grid > 0) resident = std::min<int64_t>(resident, (grid + arch.sms - 1) / arch.sms);
+      budget_ = std::min<int64_t>(
+          arch.shared_per_sm / std::max<int64_t>(1, resident) - target::Arch::kSystemSharedBytes,
+          arch.shared_per_block);
+    }
+    int64_t most = 0;
+    for (int64_t step = budget_ / 2 / kGrain * kGrain; step >= kGrain;
+         step = step / 2 / kGrain * kGrain) {
+      while (Fits(op, most + step)) most += step;
+    }
+    return most;
+  }
+
+  analysis::Life Workspace(const TileOpObj* op, int64_t bytes) const {
+    analysis::Life out;
+    out.bytes = bytes;
+    out.align = kGrain;
+    out.first = out.last = lives_->at.at(op);
+    return out;
+  }
+  bool Fits(const TileOpObj* op, int64_t bytes) const {
+    std::vector<analysis::Life> all = lives_->all;
+    all.push_back(Workspace(op, bytes));
+    return analysis::Place(&all, reuse_) <= budget_;
+  }
+  void Take(const TileOpObj* op, int64_t bytes) { lives_->all.push_back(Workspace(op, bytes)); }
+
+  static constexpr int64_t kGrain = 128;
+
+  bool reuse_;
+  std::optional<analysis::Lives> lives_;
+  int64_t budget_ = 0;
 };
 
 }  // namespace

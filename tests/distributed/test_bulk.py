@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Runs of a block by bulk copies (sm_90): what moves, when they are chosen, and what they order."""
 
+import re
+
 import numpy as np
 import pytest
 import tilescale
@@ -128,8 +130,8 @@ def main(A: T.Tensor((65536,), "uint8"), B: T.Tensor((65536,), "uint8")):
     with T.Kernel(1, threads=128):
         s = T.alloc_shared(({shared or 65536},), "uint8")
         {"T.fill(s, 0)" if shared else ""}
-        {"for i in T.Parallel(65536): B[i] = s[i]" if shared else ""}
         {line}
+        {"for i in T.Parallel(65536): B[i] = s[i]" if shared else ""}
 """
     func = T.exec_source(text, {"T": T}, f"<bulk-test-{abs(hash(line + str(shared) + str(configs)))}>")["main"]
     kernel = tilescale.compile(func, target=target, pass_configs=configs or {})
@@ -149,9 +151,41 @@ def test_explain_says_why():
     assert "bulk: tl.disable_tma_lower is set" in text and "copy_run_bulk" not in source
     text, source = chosen("T.putmem_nbi_block(B, A, 40000, 1 - T.get_rank()); T.quiet()")
     assert "bulk: an nbi copy completes at T.quiet" in text and "copy_run_bulk" not in source
-    text, source = chosen(put.format(40000), shared=150 * KB)
-    assert "2 pieces of 16 KB in flight" in text and "copy_run_bulk<4, 2, 16384>" in source
     text, source = chosen(put.format(40000), shared=180 * KB)
+    assert "2 pieces of 16 KB in flight" in text and "copy_run_bulk<4, 2, 16384>" in source
+    text, source = chosen(put.format(40000), shared=200 * KB)
     assert "by the threads: the block's shared memory has no room" in text and "copy_run_bulk" not in source
     text, _ = chosen("T.put_block(T.address_of(s[0]), T.address_of(B[0]), 40000, 0)", shared=65536)
     assert "bulk: moves between tensors, `s` is in shared memory" in text
+
+
+def staged(blocks, here):
+    """Pieces and shared memory of a put in a kernel of 64 KB, or of 96 KB, 32 of them in use at the put, if `here`."""
+
+    @T.prim_func
+    def main(A: T.Tensor((blocks, N), "uint8"), B: T.Tensor((blocks, N), "uint8")):
+        with T.Kernel(blocks, threads=128) as b:
+            s = T.alloc_shared((32 * KB,), "uint8")
+            if b % 2 == 0:
+                if here:
+                    T.copy(A[b, 0 : 32 * KB], s)
+                T.put_block(T.address_of(A[b, 0]), T.address_of(B[b, 0]), N, 1 - T.get_rank())
+                if here:
+                    T.copy(s, A[b, 0 : 32 * KB])
+            else:
+                t = T.alloc_shared((64 * KB,), "uint8")
+                T.copy(A[b, 0:N], t)
+                T.copy(t, B[b, 0:N])
+
+    kernel = tilescale.compile(main, target={"kind": "cuda", "arch": "sm_90a"})
+    text = kernel.explain()
+    places = re.findall(r"shared \w+: (\d+) bytes at (\d+)", text)
+    found = re.search(r"(\d+) pieces of 16 KB", text)
+    return int(found[1]) if found else 0, max(int(size) + int(at) for size, at in places)
+
+
+def test_staging_takes_what_other_branches_leave():
+    """Three blocks of 64 KB, or two of 96 KB, are resident on a multiprocessor of 228 KB; with staging as many."""
+    assert staged(blocks=4000, here=False) == (4, 64 * KB + 32)
+    assert staged(blocks=4000, here=True) == (5, 112 * KB + 48)
+    assert staged(blocks=8, here=False)[0] == 6  # one a multiprocessor anyway

@@ -6,8 +6,6 @@
 #include "compiler/passes/partition_and_vectorize/partition.h"
 #include "support/diagnostics.h"
 
-#include <algorithm>
-
 namespace tilescale::partition {
 
 using namespace ir;  // NOLINT: the pass speaks of IR throughout
@@ -18,12 +16,6 @@ Expr Numel(const Buffer& b) {
   Expr n = MakeConst(1, Int(64));
   for (const Expr& e : b->shape) n = Mul(n, Cast(e, Int(64)));
   return n;
-}
-
-int64_t ExtentOf(const AnyLayout& layout, Axis axis) {
-  if (const Layout* modes = std::get_if<Layout>(&layout)) return modes->Extent(axis);
-  std::span<const int64_t> values = std::get<Table>(layout).Values(axis);
-  return values.empty() ? 1 : *std::max_element(values.begin(), values.end()) + 1;
 }
 
 Buffer FlatBuffer(const Buffer& like, Expr count, Storage storage) {
