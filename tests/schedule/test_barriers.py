@@ -124,6 +124,22 @@ def test_ragged_copies_need_none(name):
     assert max(counts) == EXAMPLES[name]
 
 
+def test_the_rank_moves_all_threads_alike():
+    """A tile that is stored where the rank says needs one barrier, before the loop that stores it."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 128), "float16"), C: T.Tensor((2, 64, 128), "float16")):
+        with T.Kernel(4, threads=128):
+            s = T.alloc_shared((64, 128), "float16")
+            for i, j in T.Parallel(64, 128):
+                s[i, j] = A[63 - i, j]
+            for i, j in T.Parallel(64, 128):
+                C[(T.get_rank() + 1) % 2, i, j] = s[63 - i, j]
+
+    source = tilescale.compile(main, target="sim sm_90a").get_kernel_source()
+    assert re.findall(r"^ *ts::cta_sync", source, re.M) == ["  ts::cta_sync"]  # in no loop
+
+
 def test_two_reductions_have_memory_of_their_own():
     """One barrier each, none between them."""
     import programs

@@ -2,8 +2,10 @@
 #include "compiler/passes/insert_sync/access.h"
 
 #include "compiler/arith/analyzer.h"
+#include "compiler/ir/ranks.h"
 #include "compiler/ir/size.h"
 #include "compiler/ir/text.h"
+#include "compiler/ir/visit.h"
 #include "compiler/isa/instr.h"
 
 #include <algorithm>
@@ -15,6 +17,20 @@ using namespace ir;  // NOLINT
 namespace {
 
 constexpr int kMaxPlace = 1024;  // nodes of an address in terms of loops and threads
+
+// The rank and the number of ranks as variables.
+class NameRanks : public Mutator {
+ public:
+  NameRanks(const Var& rank, const Var& ranks) : rank_(rank), ranks_(ranks) {}
+  Expr MutateOp(const Op& e) override {
+    if (e->op() == OpCode::kRank) return rank_;
+    if (e->op() == OpCode::kNumRanks) return ranks_;
+    return DefaultExpr(e);
+  }
+
+ private:
+  const Var &rank_, &ranks_;
+};
 
 }  // namespace
 
@@ -48,7 +64,18 @@ void AccessReader::DeclareView(const ViewObj* s) {
 }
 
 Expr AccessReader::Inline(const Expr& e) {
-  return Substitute(e, binds_);
+  return NameRanks(rank_, ranks_)(Substitute(e, binds_));
+}
+
+bool AccessReader::IsOfBlock(const VarObj* v) const {
+  return v == rank_.get() || v == ranks_.get() ||
+         std::any_of(kernel_->block_vars.begin(), kernel_->block_vars.end(),
+                     [&](const Var& b) { return v == b.get(); });
+}
+
+void AccessReader::BindRanks(arith::Analyzer* analyzer) const {
+  analyzer->Bind(rank_, {0, kMaxRanks - 1});
+  analyzer->Bind(ranks_, {1, kMaxRanks});
 }
 
 void AccessReader::DeclareBind(const BindObj* s) {
@@ -99,6 +126,7 @@ bool AccessReader::IsRowOf(const VarObj* stride, const Expr& index, const Expr& 
     analyzer.Bind(kernel_->thread_vars[i], {0, threads_});
     analyzer.Bind(kernel_->block_vars[i], {0, kAny});
   }
+  BindRanks(&analyzer);
   for (const Place::Loop& l : place.loops)
     analyzer.Bind(ffi::GetRef<Var>(l.var), {l.begin, l.begin + l.extent - 1});
   arith::LinearForm column = analyzer.Linear(index);
@@ -135,15 +163,12 @@ bool AccessReader::IsRowOf(const VarObj* stride, const Expr& index, const Expr& 
   return below;
 }
 
-// Block variables have any value, the same one for all that is compared, and so have slots, which
-// are compared by their counters: where they are terms of their own, every thread's place moves by
-// them. In one term with a thread or a loop they change who meets whom, and nothing is known.
+// Block variables and the rank have any value, the same one for all that is compared, and so have
+// slots, which are compared by their counters: where they are terms of their own, every thread's
+// place moves by them. In one term with a thread or a loop they change who meets whom, and nothing
+// is known.
 void AccessReader::TakeShift(Place* place) const {
-  auto shifts = [&](const VarObj* v) {
-    if (slots_.count(v)) return true;
-    return std::any_of(kernel_->block_vars.begin(), kernel_->block_vars.end(),
-                       [&](const Var& b) { return v == b.get(); });
-  };
+  auto shifts = [&](const VarObj* v) { return slots_.count(v) || IsOfBlock(v); };
   auto mentions = [](const Expr& e, const auto& which) {
     bool found = false;
     Walk(e, [&](const NodeObj* n) {
@@ -166,6 +191,7 @@ void AccessReader::TakeShift(Place* place) const {
     auto blocks = AsInt(kernel_->grid[i]);
     analyzer.Bind(kernel_->block_vars[i], {0, blocks ? *blocks - 1 : kAny});
   }
+  BindRanks(&analyzer);
   for (const Place::Loop& l : place->loops)
     analyzer.Bind(ffi::GetRef<Var>(l.var), {l.begin, l.begin + l.extent - 1});
   auto take = [&](const Expr& index) {
@@ -210,9 +236,9 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
     if (n->kind == NodeKind::kLoad) place->bounded = false;
     if (n->kind != NodeKind::kVar) return true;
     const auto* v = static_cast<const VarObj*>(n);
-    if (canonical.count(v)) return true;
-    for (int i = 0; i < 3; ++i) {
-      if (v == kernel_->thread_vars[i].get() || v == kernel_->block_vars[i].get()) return true;
+    if (canonical.count(v) || IsOfBlock(v)) return true;
+    for (const Var& t : kernel_->thread_vars) {
+      if (v == t.get()) return true;
     }
     auto it = loops_.find(v);
     if (it == loops_.end()) {

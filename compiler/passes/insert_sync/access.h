@@ -4,6 +4,7 @@
 #pragma once
 
 #include "compiler/analysis/covered.h"
+#include "compiler/arith/analyzer.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/passes.h"
@@ -68,8 +69,11 @@ class AccessReader {
   bool IsRowOf(const ir::VarObj* stride, const ir::Expr& index, const ir::Expr& guard,
                const analysis::Place& place) const;
   ir::Expr Inline(const ir::Expr& e);
+  bool IsOfBlock(const ir::VarObj* v) const;  // the same for all threads of a block
+  void BindRanks(arith::Analyzer* analyzer) const;
 
   const ir::Kernel& kernel_;
+  ir::Var rank_ = ir::MakeVar("rank", ir::Int(32)), ranks_ = ir::MakeVar("ranks", ir::Int(32));
   int64_t first_thread_ = 0, threads_ = 0;
   struct Placed {
     int64_t offset, bytes;
