@@ -203,13 +203,26 @@ Listener::~Listener() {
 }
 
 Connection Listener::Accept(int64_t timeout_ms) {
+  constexpr int kRetryMs = 10;
   pollfd comes{descriptor_, POLLIN, 0};
   if (timeout_ms >= 0 && poll(&comes, 1, static_cast<int>(timeout_ms)) != 1) return Connection();
-  int fd = -1;
-  do {
-    fd = accept4(descriptor_, nullptr, nullptr, SOCK_CLOEXEC);
-  } while (fd < 0 && errno == EINTR);
-  return Connection(fd);
+  for (;;) {
+    const int fd = accept4(descriptor_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd >= 0) return Connection(fd);
+    switch (errno) {
+      case EINTR:
+      case ECONNABORTED:
+        break;
+      case EMFILE:  // who comes waits in the queue until a descriptor is free
+      case ENFILE:
+      case ENOBUFS:
+      case ENOMEM:
+        poll(nullptr, 0, kRetryMs);
+        break;
+      default:
+        return Connection();
+    }
+  }
 }
 
 void Listener::Shutdown() {

@@ -3,10 +3,12 @@
 
 #include "support/diagnostics.h"
 
+#include <chrono>
 #include <fcntl.h>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <string>
+#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 
@@ -94,6 +96,25 @@ TEST(Wire, SaysWhatIsWrongWithAnAddress) {
       "nobody answers at unix:/nowhere/at/all: No such file or directory for 0 s\nhelp: start "
       "all ranks, with the same address");
   EXPECT_EQ(taken.Accept(10).descriptor(), -1) << "nobody comes";
+}
+
+// Who comes when the process has no descriptor left waits, and the listener goes on.
+TEST(Wire, AcceptsOnceADescriptorIsFree) {
+  Listener listener("tcp:127.0.0.1:0");
+  Connection other = Connect(listener.address(), 5000);
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const int last = dup(0);
+  rlimit none = limit;
+  none.rlim_cur = static_cast<rlim_t>(last) + 1;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  std::thread frees([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    close(last);
+  });
+  EXPECT_GE(listener.Accept().descriptor(), 0);
+  frees.join();
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
