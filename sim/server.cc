@@ -31,6 +31,10 @@ class Client {
 
   void Serve();
   int descriptor() const { return connection_.descriptor(); }
+  bool HungUp() const {
+    pollfd end{descriptor(), POLLRDHUP, 0};
+    return poll(&end, 1, 0) == 1;
+  }
 
   int rank = -1;  // once it has joined
   int process = 0;
@@ -69,6 +73,8 @@ class Server {
     u32 closed = 0;  // by so many ranks
   };
 
+  void EndLocked(Client* client, bool dead);  // under mutex_
+
   std::mutex mutex_;
   std::list<Client> clients_;
   std::map<u32, Client*> joined_;
@@ -86,7 +92,7 @@ LocalMachine& TheMachine() {
 void Server::Accept(Listener* listener) {
   for (;;) {
     Connection connection = listener->Accept();
-    if (connection.descriptor() < 0) continue;
+    TS_CHECK(connection.descriptor() >= 0) << "the machine's address is closed";
     Client* client = nullptr;
     {
       const std::lock_guard lock(mutex_);
@@ -115,14 +121,13 @@ void Server::Watch() {
     poll(ends.data(), ends.size(), kIntervalMs);
     for (const pollfd& end : ends) {
       if (!(end.revents & (POLLRDHUP | POLLHUP | POLLERR))) continue;
-      Client* dead = nullptr;
-      {
-        const std::lock_guard lock(mutex_);
-        for (const auto& [rank, client] : joined_) {
-          if (client->descriptor() == end.fd) dead = client;
-        }
+      const std::lock_guard lock(mutex_);
+      for (const auto& [rank, client] : joined_) {
+        // Its own thread may have ended it meanwhile, and another have its descriptor.
+        if (client->descriptor() != end.fd || !client->HungUp()) continue;
+        EndLocked(client, true);
+        break;  // which takes it out of joined_
       }
-      if (dead) End(dead, true);
     }
     if (ends.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(kIntervalMs));
   }
@@ -177,6 +182,10 @@ void Server::Join(Client* client, Unpacker& ask, Packer* answer) {
 
 void Server::End(Client* client, bool dead) {
   const std::lock_guard lock(mutex_);
+  EndLocked(client, dead);
+}
+
+void Server::EndLocked(Client* client, bool dead) {
   if (client->rank < 0 || client->ended) return;
   client->ended = true;
   joined_.erase(u32(client->rank));
