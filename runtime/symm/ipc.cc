@@ -116,7 +116,12 @@ class IpcHeap : public SymmetricHeap {
         const int file = device_->MapExported(At(own(), offset), static_cast<size_t>(bytes));
         mapped.push_back(own());
         if (segment == 0) ZeroBarrierWords();
-        client_.Export(segment, file, "");
+        try {
+          client_.Export(segment, file, "");
+        } catch (...) {
+          close(file);
+          throw;
+        }
         close(file);
         for (int r = 0; r < ranks(); ++r) {
           if (r == own()) continue;
