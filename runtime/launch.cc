@@ -12,7 +12,9 @@ namespace {
 
 namespace ffi = tvm::ffi;
 
-// CUDA's limits on a grid, which the simulator shares: 2^31-1 blocks in x, 65535 in y and z.
+// CUDA's limits on a launch of any architecture (programming guide, "Technical Specifications per
+// Compute Capability"), which the simulator shares: 2^31-1 blocks in x, 65535 in y and z. The
+// runtime sees nothing of the compiler, so they stand here and in compiler/target, too.
 constexpr int64_t kGridLimits[3] = {INT32_MAX, 65535, 65535};
 constexpr int64_t kBlockLimits[3] = {1024, 1024, 64};
 constexpr int64_t kClusterLimits[3] = {16, 16, 16};

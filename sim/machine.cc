@@ -179,10 +179,12 @@ std::shared_ptr<KernelModule> LocalMachine::Load(std::string_view binary) {
 void LocalMachine::Launch(LaunchInfo launch) {
   auto lock = impl_->Enter();
   impl_->Drives(launch.rank);
+  // Of any architecture; of the compiler's rows the simulator sees targets.def alone.
+  constexpr u64 kMaxThreads = 1024;
   u64 threads = launch.block.Count();
-  if (threads < 1 || threads > 1024) {
+  if (threads < 1 || threads > kMaxThreads) {
     throw Diag({}, "RuntimeError")
-        << launch.entry << ": a block has 1 to 1024 threads, got " << threads;
+        << launch.entry << ": a block has 1 to " << kMaxThreads << " threads, got " << threads;
   }
   const Dim3 &g = launch.grid, &c = launch.cluster;
   if (!c.Count() || g.x % c.x || g.y % c.y || g.z % c.z) {

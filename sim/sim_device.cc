@@ -102,7 +102,6 @@ class SimDevice : public runtime::Device {
     const ArchLimits& limits = LimitsOf(arch_);
     properties_.name = "simulated " + arch_;
     properties_.arch = arch_;
-    properties_.max_threads_per_block = 1024;
     properties_.max_shared_bytes = long(MaxSharedBytes(arch_));
     properties_.num_sms = int(limits.sms);
     properties_.l2_bytes = 0;
