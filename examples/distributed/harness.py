@@ -10,6 +10,14 @@ from tilescale.distributed import PerRank
 from tilescale.targets import Target
 
 
+def rounded(values, dtype):
+    """Of numpy's dtypes, or bfloat16 as float32 with that precision."""
+    if dtype != "bfloat16":
+        return values.astype(dtype)
+    bits = values.astype(np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
 def fill(part, values):
     """Copies a numpy array into a rank's tensor."""
     if hasattr(part, "copy_"):
@@ -21,12 +29,14 @@ def fill(part, values):
 
 
 def numbers(part):
+    if "bfloat16" in str(part.dtype):
+        part = part.float()
     return part.cpu().numpy() if hasattr(part, "cpu") else np.array(part)
 
 
 def normal(ranks, *shape, dtype=np.float32):
     """Fresh normal data, different on each rank."""
-    return np.random.default_rng().standard_normal((ranks, *shape)).astype(dtype)
+    return rounded(np.random.default_rng().standard_normal((ranks, *shape)), dtype)
 
 
 def spread(tensor, values):
@@ -38,7 +48,7 @@ def spread(tensor, values):
 def poison(*tensors):
     """Makes a tensor wrong wherever the kernels do not write it."""
     for tensor in tensors:
-        kind = np.dtype(str(tensor.dtype))
+        kind = np.dtype(str(tensor.dtype).replace("bfloat16", "float32"))
         wrong = np.nan if kind.kind == "f" else np.iinfo(kind).min
         spread(tensor, np.full((len(tensor), *tensor.shape), wrong, kind))
 

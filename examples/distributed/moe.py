@@ -402,7 +402,7 @@ class Buffer:
         return out, out_weights
 
 
-def expected(topk_idx, x, topk_weights, ranks, experts, channels):
+def expected(topk_idx, x, topk_weights, ranks, experts, channels, dtype="float16"):
     """The same in numpy, for every rank: a dictionary of arrays by name."""
     local = experts // ranks
     tokens = x.shape[1]
@@ -443,7 +443,7 @@ def expected(topk_idx, x, topk_weights, ranks, experts, channels):
                 "channel_prefix_matrix": by_channel[j].cumsum(1),
                 "recv_channel_prefix_matrix": by_channel[:, j].cumsum(1) - by_channel[:, j],
                 "send_head": head[j],
-                "combined_x": (in_rank[j].sum(1)[:, None] * x[j].astype(np.float32)).astype(np.float16),
+                "combined_x": harness.rounded(in_rank[j].sum(1)[:, None] * x[j].astype(np.float32), dtype),
                 "combined_topk_weights": np.where(topk_idx[j] >= 0, topk_weights[j], 0),
             }
         )

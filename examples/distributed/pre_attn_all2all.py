@@ -14,8 +14,12 @@ import tilescale.language as T
 from tilescale.distributed import World
 
 
-def pre_attn_program(ranks, batch, heads, seq, dim, transposed=False, block=16, threads=128, dtype="float16"):
-    """`out` has the sequence as (ranks, seq / ranks). `ready`: launches of each rank; `arrived`: tiles that came."""
+def pre_attn_program(
+    ranks, batch, heads, seq, dim, transposed=False, block=16, threads=128, dtype="float16", resident=4
+):
+    """`out` has the sequence as (ranks, seq / ranks). `ready`: launches of each rank; `arrived[r]`: blocks of rank r
+    that are done, each of which takes one tile after another.
+    """
     mine, part = heads // ranks, seq // ranks
     blocks = (part + block - 1) // block
 
@@ -24,27 +28,31 @@ def pre_attn_program(ranks, batch, heads, seq, dim, transposed=False, block=16, 
         src: T.Tensor((batch, part, heads, dim) if transposed else (batch, heads, part, dim), dtype),
         out: T.Tensor((batch, mine, ranks, part, dim), dtype),
         ready: T.Tensor((ranks,), "int32"),
-        arrived: T.Tensor((1,), "int32"),
+        arrived: T.Tensor((ranks,), "int32"),
         iteration: T.int32,
     ):
-        with T.Kernel(blocks, heads, batch, threads=threads) as (bs, h, b):
+        with T.Kernel(resident, threads=threads) as bx:
             rank = T.get_rank()
-            peer = (h // mine + rank) % ranks  # each rank begins with another peer
-            head = h % mine
             tile = T.alloc_fragment((block, dim), dtype)
-            first = bs == 0 and h == 0 and b == 0
-            if first:  # what this rank read from `out` before is read
-                for p in T.serial(ranks):
-                    T.notify(T.signal(ready, rank), peer=p)
-            rows = slice(bs * block, (bs + 1) * block)
-            if transposed:
-                T.copy(src[b, rows, peer * mine + head, 0:dim], tile)
-            else:
-                T.copy(src[b, peer * mine + head, rows, 0:dim], tile)
-            T.wait(T.signal(ready, peer), at_least=iteration + 1)
-            T.put(tile, out[b, head, rank, rows, 0:dim], peer=peer, signal=T.signal(arrived))
-            if first:  # the other blocks need not stay for it
-                T.wait(T.signal(arrived), at_least=(iteration + 1) * blocks * heads * batch)
+            if bx == 0:  # what this rank read from `out` before is read
+                for step in T.serial(ranks):
+                    T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
+            for r in T.serial(ranks):
+                T.wait(T.signal(ready, r), at_least=iteration + 1)
+            for n in T.serial(bx, batch * mine * blocks * ranks, resident):
+                peer = (n + rank + 1) % ranks  # neighbours send to different peers, and so do ranks
+                bs, head, b = n // ranks % blocks, n // ranks // blocks % mine, n // ranks // blocks // mine
+                rows = slice(bs * block, (bs + 1) * block)
+                if transposed:
+                    T.copy(src[b, rows, peer * mine + head, 0:dim], tile)
+                else:
+                    T.copy(src[b, peer * mine + head, rows, 0:dim], tile)
+                T.put(tile, out[b, head, rank, rows, 0:dim], peer=peer)
+            for step in T.serial(ranks):
+                T.notify(T.signal(arrived, rank), peer=(rank + 1 + step) % ranks)
+            if bx == 0:  # the other blocks need not stay for it
+                for r in T.serial(ranks):
+                    T.wait(T.signal(arrived, r), at_least=(iteration + 1) * resident)
 
     return pre_attn
 
@@ -60,7 +68,7 @@ def run(ranks=2, target=None, batch=2, seq=20, dim=24, iterations=2):
             shape = (batch, seq // ranks, heads, dim) if transposed else (batch, heads, seq // ranks, dim)
             src = w.tensor(shape, "float16", name="src")
             out = w.tensor((batch, heads // ranks, ranks, seq // ranks, dim), "float16", name="out")
-            ready, arrived = w.tensor((ranks,), "int32", name="ready"), w.tensor((1,), "int32", name="arrived")
+            ready, arrived = (w.tensor((ranks,), "int32", name=name) for name in ("ready", "arrived"))
             for iteration in range(iterations):
                 inputs = harness.normal(ranks, *shape, dtype=np.float16)
                 harness.spread(src, inputs)

@@ -31,6 +31,7 @@ PROGRAMS = {
     "cannon": (4,),
     "summa": (2, 3, 4, 8),
     "moe": (2, 4, 8),
+    "moe_direct": (2, 4, 8),
 }
 SEEDS = {2: 20, 4: 20}  # of the slow tier; 3 with other numbers of ranks
 MANY = [(name, ranks) for name, counts in PROGRAMS.items() for ranks in counts]

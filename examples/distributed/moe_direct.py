@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: MIT
+"""Dispatch of tokens to the ranks of their experts and combination of what comes back, without queues: what is
+received has its room in symmetric memory, so a rank that knows all counts puts each token where it belongs, and gets
+it from there.
+
+Counts and places can be kept: a dispatch with the handle of one before moves the tokens only.
+
+Run: python moe_direct.py [--ranks N] [--target sim|cuda]
+"""
+
+import harness
+import moe
+import numpy as np
+import tilescale
+import tilescale.language as T
+import torch  # noqa: F401  holds the bfloat16 parts, which numpy cannot
+from tilescale.distributed import World
+
+
+def places_program(ranks, experts, tokens, threads=128):
+    """place[t, r]: the row of token t at rank r, or -1. Rows are in the order of ranks, then tokens, as in moe.py."""
+    local = experts // ranks
+
+    @T.prim_func
+    def places(
+        per_rank: T.Tensor((ranks,), "int32"),
+        per_expert: T.Tensor((experts,), "int32"),
+        in_rank: T.Tensor((tokens, ranks), "int32"),
+        all_per_rank: T.Tensor((ranks, ranks), "int32"),
+        all_per_expert: T.Tensor((ranks, local), "int32"),
+        barrier: T.Tensor((ranks,), "int32"),
+        place: T.Tensor((tokens, ranks), "int32"),
+        received: T.Tensor((1 + local,), "int32"),
+    ):
+        with T.Kernel(1, threads=threads):
+            tx = T.get_thread_binding()
+            rank = T.get_rank()
+            total = T.alloc_var("int32", init=0)
+            base = T.alloc_var("int32", init=0)
+            mine = T.alloc_shared((tokens,), "int32")
+            number = T.alloc_shared((tokens,), "int32")
+            T.barrier_blocks(barrier)  # the counts of the call before are read
+            if tx < ranks:
+                for j in T.serial(ranks):
+                    T.st(T.address_of(all_per_rank[rank, j]), per_rank[j], dst_pe=tx)
+                for e in T.serial(local):
+                    T.st(T.address_of(all_per_expert[rank, e]), per_expert[tx * local + e], dst_pe=tx)
+            T.barrier_blocks(barrier)
+            for r in T.serial(ranks):
+                base = 0
+                for i in T.serial(rank):
+                    base += all_per_rank[i, r]
+                for t in T.Parallel(tokens):
+                    mine[t] = in_rank[t, r]
+                T.cumsum(mine, number, dim=0)
+                for t in T.Parallel(tokens):
+                    place[t, r] = T.if_then_else(mine[t] != 0, base + number[t] - 1, -1)
+            if tx < local:
+                for i in T.serial(ranks):
+                    total += all_per_expert[i, tx]
+                received[1 + tx] = total
+            if tx == 0:
+                total = 0
+                for i in T.serial(ranks):
+                    total += all_per_rank[i, rank]
+                received[0] = total
+
+    return places
+
+
+def dispatch_program(ranks, experts, tokens, most, hidden, topk, blocks, threads, dtype, unroll, cached):
+    """A warp takes a token to each of its ranks. cached: rows only, what else a token has is there already.
+
+    `ready[r]`: launches in which rank r let go of what it received; `arrived[r]`: blocks of rank r that are done.
+    """
+    local, warps = experts // ranks, threads // 32
+
+    @T.prim_func
+    def dispatch(
+        x: T.Tensor((tokens, hidden), dtype),
+        topk_idx: T.Tensor((tokens, topk), "int64"),
+        topk_weights: T.Tensor((tokens, topk), "float32"),
+        place: T.Tensor((tokens, ranks), "int32"),
+        recv_x: T.Tensor((most, hidden), dtype),
+        recv_src: T.Tensor((most,), "int32"),
+        recv_idx: T.Tensor((most, topk), "int64"),
+        recv_weights: T.Tensor((most, topk), "float32"),
+        ready: T.Tensor((ranks,), "int32"),
+        arrived: T.Tensor((ranks,), "int32"),
+        iteration: T.int32,
+    ):
+        with T.Kernel(blocks, threads=threads) as b:
+            tx = T.get_thread_binding()
+            warp, lane = tx // 32, tx % 32
+            rank = T.get_rank()
+            if b == 0:
+                for step in T.serial(ranks):
+                    T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
+            for r in T.serial(ranks):
+                T.wait(T.signal(ready, r), at_least=iteration + 1)
+            for t in T.serial(b * warps + warp, tokens, blocks * warps):
+                for step in T.serial(ranks):
+                    peer = (rank + 1 + step) % ranks
+                    to = place[t, peer]
+                    if to >= 0:
+                        T.put_warp(T.address_of(x[t, 0]), T.address_of(recv_x[to, 0]), hidden, peer, unroll)
+                        if not cached:
+                            if lane == 0:
+                                T.st(T.address_of(recv_src[to]), t, dst_pe=peer)
+                            if lane < topk:
+                                e = topk_idx[t, lane]
+                                mine = e >= 0 and e // local == peer
+                                there = T.if_then_else(mine, e - peer * local, T.int64(-1))
+                                weight = T.if_then_else(mine, topk_weights[t, lane], 0.0)
+                                T.st(T.address_of(recv_idx[to, lane]), there, dst_pe=peer)
+                                T.st(T.address_of(recv_weights[to, lane]), weight, dst_pe=peer)
+            for step in T.serial(ranks):
+                T.notify(T.signal(arrived, rank), peer=(rank + 1 + step) % ranks)
+            if b == 0:  # the kernel ends when all has come
+                for r in T.serial(ranks):
+                    T.wait(T.signal(arrived, r), at_least=(iteration + 1) * blocks)
+
+    return dispatch
+
+
+def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, at_once):
+    """Each token's rows are fetched and summed in float32; a block has the rows of `at_once` tokens in flight.
+
+    `ready[r]`: launches in which rank r has its rows; `done[r]`: blocks of rank r that have read them.
+    """
+
+    @T.prim_func
+    def combine(
+        x: T.Tensor((most, hidden), dtype),
+        weights: T.Tensor((most, topk), "float32"),
+        place: T.Tensor((tokens, ranks), "int32"),
+        out: T.Tensor((tokens, hidden), dtype),
+        out_weights: T.Tensor((tokens, topk), "float32"),
+        ready: T.Tensor((ranks,), "int32"),
+        done: T.Tensor((ranks,), "int32"),
+        iteration: T.int32,
+    ):
+        with T.Kernel(blocks, threads=threads) as b:
+            tx = T.get_thread_binding()
+            rank = T.get_rank()
+            rows = [[T.alloc_fragment((hidden,), dtype) for _ in range(ranks)] for _ in range(at_once)]
+            total = T.alloc_fragment((hidden,), "float32")
+            weight = T.alloc_var("float32")
+            part = T.alloc_var("float32")
+            if b == 0:
+                for step in T.serial(ranks):
+                    T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
+            for r in T.serial(ranks):
+                T.wait(T.signal(ready, r), at_least=iteration + 1)
+            for first in T.serial(b * at_once, tokens, blocks * at_once):
+                for i, of_token in list(enumerate(rows)):
+                    for r, row in list(enumerate(of_token)):
+                        at = T.if_then_else(first + i < tokens, place[T.min(first + i, tokens - 1), r], -1)
+                        T.clear(row)
+                        if at >= 0:
+                            T.copy(x[at, 0:hidden], row, src_pe=r)
+                for i, of_token in list(enumerate(rows)):
+                    if first + i < tokens:
+                        T.clear(total)
+                        for row in of_token:
+                            for j in T.Parallel(hidden):
+                                total[j] += row[j]
+                        T.copy(total, out[first + i, 0:hidden])
+                if tx < at_once * topk and first + tx // topk < tokens:
+                    weight = 0.0
+                    for r in T.serial(ranks):
+                        at = place[first + tx // topk, r]
+                        if at >= 0:
+                            T.ld(T.address_of(weights[at, tx % topk]), part, src_pe=r)
+                            weight += part
+                    out_weights[first + tx // topk, tx % topk] = weight
+            for step in T.serial(ranks):
+                T.notify(T.signal(done, rank), peer=(rank + 1 + step) % ranks)
+            if b == 0:  # the rows are this rank's again when the kernel ends
+                for r in T.serial(ranks):
+                    T.wait(T.signal(done, r), at_least=(iteration + 1) * blocks)
+
+    return combine
+
+
+class Buffer:
+    """What is received has its room here until the next dispatch; results in the order of moe.py."""
+
+    def __init__(self, w, tokens, hidden, topk, experts, dtype="float16", blocks=2, threads=128, unroll=4, at_once=2):
+        R = w.ranks
+        self.w, self.shape, self.dtype = w, (tokens, hidden, topk, experts), dtype
+        self.most = most = R * tokens
+        sizes = R, experts, tokens, most, hidden, topk, blocks, threads, dtype, unroll
+        make = {
+            "layout": moe.layout_program(R, experts, tokens, topk),
+            "places": places_program(R, experts, tokens),
+            "dispatch": dispatch_program(*sizes, cached=False),
+            "cached": dispatch_program(*sizes, cached=True),
+            "combine": combine_program(R, tokens, most, hidden, topk, blocks, threads, dtype, at_once),
+        }
+        self.kernels = {name: tilescale.compile(func, target=w.target) for name, func in make.items()}
+        self.barrier = w.tensor((R,), "int32", name="barrier")
+        self.counts = (
+            w.tensor((R, R), "int32", name="all_per_rank"),
+            w.tensor((R, experts // R), "int32", name="all_per_expert"),
+        )
+        self.recv_x, self.recv_src = w.tensor((most, hidden), dtype, name="recv_x"), w.tensor((most,), "int32")
+        self.recv_idx = w.tensor((most, topk), "int64", name="recv_topk_idx")
+        self.recv_weights = w.tensor((most, topk), "float32", name="recv_topk_weights")
+        self.signals = {name: [w.tensor((R,), "int32") for _ in range(2)] for name in ("dispatch", "combine")}
+        self.launches = {"dispatch": 0, "combine": 0}
+        self.received = self.empty((1 + experts // R,), "int32", "num_recv_tokens")
+        self.out = self.empty((tokens, hidden), dtype, "combined_x")
+        self.out_weights = self.empty((tokens, topk), "float32", "combined_topk_weights")
+        harness.poison(*self.counts, self.recv_x, self.recv_src, self.recv_idx, self.recv_weights)
+
+    def empty(self, shape, dtype, name):
+        tensor = self.w.tensor(shape, dtype, name=name)
+        harness.poison(tensor)
+        return tensor
+
+    def launch(self, kernel, signals, *args):
+        self.w.launch(self.kernels[kernel], *args, *self.signals[signals], self.launches[signals])
+        self.launches[signals] += 1
+
+    def get_dispatch_layout(self, topk_idx):
+        """num_tokens_per_rank, num_tokens_per_expert, is_token_in_rank"""
+        tokens, _, _, experts = self.shape
+        per_rank = self.empty((self.w.ranks,), "int32", "num_tokens_per_rank")
+        per_expert = self.empty((experts,), "int32", "num_tokens_per_expert")
+        in_rank = self.empty((tokens, self.w.ranks), "int32", "is_token_in_rank")
+        self.w.launch(self.kernels["layout"], topk_idx, per_rank, per_expert, in_rank)
+        return per_rank, per_expert, in_rank
+
+    def dispatch(self, x, topk_idx, topk_weights, layout=None, handle=None):
+        """recv_x, recv_topk_idx, recv_topk_weights, num_recv_tokens (all, and by expert), handle. With a handle the
+        tokens go where they went before; all but recv_x is as it was then."""
+        came = self.recv_x, self.recv_src, self.recv_idx, self.recv_weights
+        kernel = "dispatch" if handle is None else "cached"
+        if handle is None:
+            handle = self.empty((self.shape[0], self.w.ranks), "int32", "place")
+            per_rank, per_expert, in_rank = layout
+            given = per_rank, per_expert, in_rank, *self.counts, self.barrier
+            self.w.launch(self.kernels["places"], *given, handle, self.received)
+        self.launch(kernel, "dispatch", x, topk_idx, topk_weights, handle, *came)
+        return self.recv_x, self.recv_idx, self.recv_weights, self.received, handle
+
+    def combine(self, handle):
+        """combined_x, combined_topk_weights, of what stands in recv_x and recv_topk_weights"""
+        self.launch("combine", "combine", self.recv_x, self.recv_weights, handle, self.out, self.out_weights)
+        return self.out, self.out_weights
+
+
+def random_topk(ranks, tokens, topk, experts):
+    """Different experts for each token, some of them none."""
+    rng = np.random.default_rng()
+    idx = np.array([[rng.permutation(experts)[:topk] for _ in range(tokens)] for _ in range(ranks)], np.int64)
+    idx[rng.random(idx.shape) < 0.2] = -1
+    return idx, rng.random((ranks, tokens, topk), np.float32)
+
+
+def run_one(w, dtype, tokens, hidden, topk, local, iterations):
+    found = 0.0
+    late = harness.Late(w)
+    experts = w.ranks * local
+    buffer = Buffer(w, tokens, hidden, topk, experts, dtype)
+    given = w.tensor((tokens, hidden), dtype, name="x")
+    idx, weights = w.tensor((tokens, topk), "int64", name="idx"), w.tensor((tokens, topk), name="weights")
+    topk_idx, topk_weights = random_topk(w.ranks, tokens, topk, experts)
+    harness.spread(idx, topk_idx)
+    harness.spread(weights, topk_weights)
+    layout, handle = buffer.get_dispatch_layout(idx), None
+    for _ in range(iterations):
+        x = harness.normal(w.ranks, tokens, hidden, dtype=dtype)
+        harness.spread(given, x)
+        harness.poison(buffer.recv_x, buffer.out, buffer.out_weights)
+        w.barrier()
+        late()
+        recv_x, recv_idx, recv_weights, received, handle = buffer.dispatch(given, idx, weights, layout, handle)
+        late()
+        combined = buffer.combine(handle)
+        w.barrier()
+        want = moe.expected(topk_idx, x, topk_weights, w.ranks, experts, 1, dtype)
+        got = {"num_recv": received, "recv_x": recv_x, "recv_topk_idx": recv_idx, "recv_topk_weights": recv_weights}
+        got |= {"recv_src_idx": buffer.recv_src, "combined_x": combined[0], "combined_topk_weights": combined[1]}
+        for r in range(w.ranks):
+            for name, tensor in got.items():
+                found += harness.wrong(harness.numbers(tensor[r])[: len(want[r][name])], want[r][name])
+    return found
+
+
+def run(ranks=2, target=None, tokens=13, hidden=40, topk=3, local=2, iterations=3):
+    """How many elements of what comes back are wrong. The first dispatch finds the places, the others have them."""
+    found = 0.0
+    for dtype in ("float16", "bfloat16"):
+        with World(ranks, target=target) as w:
+            found += run_one(w, dtype, tokens, hidden, topk, local, iterations)
+    return found
+
+
+def main(arguments=None):
+    return harness.main("MoE dispatch and combine without queues", __doc__, run, 0, arguments)
+
+
+if __name__ == "__main__":
+    main()
