@@ -165,7 +165,7 @@ def measured(args: argparse.Namespace) -> None:
             met = measure.verdict(rate, BAR, at_most=False)
             fine &= met == "ok"
             print(
-                f"{name:11} {ours * 1e3:7.1f} us, {sent / 1e6:.1f} MB to others: {rate:6.1f} GB/s, bar {BAR:.0f}: {met};"
+                f"{name:11} {ours * 1e3:7.1f} us, {sent / 1e6:.1f} MB to others: {rate:.1f} GB/s, bar {BAR:.0f}: {met}"
             )
             print(
                 f"  copy engine {engine * 1e3:.1f} us, {sent / engine / 1e6:.1f} GB/s: {engine / ours:.2f}", flush=True

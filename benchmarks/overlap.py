@@ -50,11 +50,13 @@ class Case:
             self.args = (self.A, self.B, self.C, self.all_A, ready, arrived)
             self.sent = (R - 1) * (M // R) * k * 2
         else:
-            made = measure.example("distributed/gemm_rs").gemm_rs_program(R, M // R, n, k, **choice, **types)
+            program = measure.example("distributed/gemm_rs").gemm_rs_program
+            made = program(R, M // R, n, k, senders=senders, **choice, **types)
             self.A, self.C = self.all_A, w.tensor((M // R, n), DTYPE, name="C")
-            inbox = w.tensor((R, M // R, n), DTYPE, name="inbox")
-            arrived = w.tensor((R, rows * columns), "int32", name="arrived")
-            self.args = (self.A, self.B, self.C, inbox, ready, arrived)
+            tile = rows * columns, choice["block_M"], choice["block_N"]
+            boxes = [w.tensor((R, *tile), DTYPE, name=name) for name in ("outbox", "inbox")]
+            parts = [w.tensor((R, -(-tile[0] // choice["panel"])), "int32", name=name) for name in ("done", "arrived")]
+            self.args = (self.A, self.B, self.C, *boxes, ready, *parts)
             self.sent = (R - 1) * (M // R) * n * 2
         self.kernel = tilescale.compile(made, target=w.target)
         self.launches = 0
@@ -214,7 +216,7 @@ def main() -> None:
     )
     for name, value in CHOICE.items():
         parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--senders", type=int, default=SENDERS, help="blocks of AG-GEMM that send")
+    parser.add_argument("--senders", type=int, default=SENDERS, help="blocks that send")
     args = parser.parse_args()
     choice = {name: getattr(args, name) for name in CHOICE}
     simulated(choice, args.senders) if args.target == "sim" else measured(args, choice)
