@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What one call costs the host: 3 tensors and 2 scalars, against the bare driver launch, torch.add and an empty Triton
-kernel in the same process. Without a GPU (`--stub`, the default there) a stand-in for the driver takes the launches:
+kernel in the same process; and what a kernel of ranks costs beside that, through `World.launch` and by a call with
+tensors of the symmetric memory. Without a GPU (`--stub`, the default there) a stand-in for the driver takes the launches:
 then only our own share is measured. Needs a C compiler; bars in RESULTS.md."""
 
 import argparse
@@ -64,6 +65,54 @@ def programs() -> tuple[Any, Any]:
                     C[i] = A[i] * s + B[i]
 
     return tilescale.compile(small, target="cuda"), eager
+
+
+def of_ranks() -> Any:
+    """The same program for ranks: it reads its rank, so it is bound to a heap."""
+    import tilescale
+    import tilescale.language as T
+
+    @T.prim_func
+    def ranked(
+        A: T.Tensor((128,), "float32"),
+        B: T.Tensor((128,), "float32"),
+        C: T.Tensor((128,), "float32"),
+        n: T.int32,
+        s: T.float32,
+    ):
+        with T.Kernel(1, threads=128):
+            for i in T.Parallel(128):
+                if i < n:
+                    C[i] = A[i] * s + B[i] + T.cast(T.get_rank(), "float32")
+
+    return tilescale.compile(ranked, target="cuda")
+
+
+def rank_calls(settle: Callable[[], None]) -> dict[str, Callable[[], float]]:
+    """Nanoseconds a rank's launch, in a World of all GPUs (two at most)."""
+    import torch
+    from tilescale.distributed import World
+
+    ranks = min(2, torch.cuda.device_count())
+    world = World(ranks)
+    kernel = of_ranks()
+    a, b, c = (world.tensor(128) for _ in range(3))
+    for part in (*a, *b):
+        part.fill_(1.0)
+    world.barrier()
+    world.launch(kernel, a, b, c, 128, 2.0)
+    world.barrier()
+    assert all(float(part[0]) == 3.0 + r for r, part in enumerate(c)), "the ranks' result is wrong"
+
+    def waited() -> None:
+        world.barrier()
+        settle()
+
+    launch = batch(world.launch, (kernel, a, b, c, 128, 2.0), waited)
+    return {
+        "world": lambda: launch() / ranks,
+        "symmetric": batch(kernel, (a[0], b[0], c[0], 128, 2.0), waited),
+    }
 
 
 def driver_tensors() -> list[Any]:
@@ -180,6 +229,7 @@ def on_gpu(folder: Path) -> dict[str, Callable[[], float]]:
         "eager": batch(eager, (a, b, c, 128, 2.0), settle),
         "torch.add": batch(lambda x, y, z: torch.add(x, y, out=z), (a, b, c), settle),
     }
+    calls |= rank_calls(settle)
     empty = triton_empty()
     if empty is None:
         print("no triton: its row is left out")
@@ -192,6 +242,7 @@ def report(times: dict[str, list[float]], real: bool) -> bool:
     """One line a row; the minimum of all batches, with the median beside it. True if every bar is met."""
     least = {name: min(values) / 1e3 for name, values in times.items()}
     bars = {"kernel": 2.0 + least["bare"], "eager": 5.0 + least["bare"]}
+    beside = {"world": 1.0 + least["kernel"], "symmetric": 1.0 + least["kernel"]}
     fine = True
     for name, value in least.items():
         text = f"{name:10} {value:7.3f} us, median {measure.median(times[name]) / 1e3:7.3f}"
@@ -199,6 +250,10 @@ def report(times: dict[str, list[float]], real: bool) -> bool:
             met = measure.verdict(value, bars[name], at_most=True)
             above, bar = value - least["bare"], bars[name] - least["bare"]
             text += f"; {above:.3f} above the driver's launch, bar {bar:.1f}: {met}"
+            fine &= met == "ok"
+        if name in beside:
+            met = measure.verdict(value, beside[name], at_most=True)
+            text += f"; {value - least['kernel']:.3f} above a plain kernel's launch, bar 1.0: {met}"
             fine &= met == "ok"
         print(text)
     if real:

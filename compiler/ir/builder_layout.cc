@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Layouts as a user gives them, to the text form that declarations carry:
-//   ["linear"]  ["swizzle", 128 | 64 | 32]  ["gemm"]  ["text", "…"]  ["replicated"]
+//   ["linear"]  ["swizzle", 128 | 64 | 32]  ["chosen"]  ["text", "…"]  ["replicated"]
 //   ["expr", shape, vars, outputs]              several outputs are linearised row-major
 //   ["fragment", shape, vars, replicate, replica var, thread, index outputs]
 // A function of the user's is sampled exactly over its finite domain.
@@ -202,7 +202,7 @@ std::string Checked(const AnyLayout& layout, int64_t threads, std::string_view n
 std::string LayoutText(const Values& spec, const std::vector<int64_t>& shape, DataType dtype,
                        int64_t threads, std::string_view name) {
   std::string kind = ToText(spec.at(0), "a layout's kind");
-  if (kind == "gemm") return "";  // what the solver would take anyway
+  if (kind == "chosen") return "";  // by the solver
   if (kind == "linear") return RowMajor(shape).Text();
   if (kind == "swizzle") {
     int64_t span = ToInt(spec.at(1), "the bytes of a swizzle");

@@ -122,8 +122,9 @@ bool IsLayoutSpec(const ffi::Any& v) {
 
 void BuilderObj::AddTile(const std::string& name, const Values& args) {
   NeedKernel("T." + name);
-  if (name == "copy" && args.size() >= 2) {
-    // One element to one element, neither with extents: a scalar store.
+  const OpSyntax* syntax = FindSyntax(name);
+  if (syntax == nullptr) Raise("NotImplementedError", "T.", name, " is not supported yet");
+  if (syntax->moves_elements && args.size() >= 2) {
     auto element = [&](const ffi::Any& v) {
       Expr let = LetOf(v);
       const LoadObj* load = let.defined() ? let.as<LoadObj>() : v.as<LoadObj>();
@@ -134,8 +135,6 @@ void BuilderObj::AddTile(const std::string& name, const Values& args) {
       return AddStore(dst->buffer, Values(dst->index.begin(), dst->index.end()), args[0]);
     }
   }
-  const OpSyntax* syntax = FindSyntax(name);
-  if (syntax == nullptr) Raise("NotImplementedError", "T.", name, " is not supported yet");
   const std::vector<OpParam>& params = syntax->params;
   // Arguments that the compiler adds later have no place in the language's row: their default
   // stands.

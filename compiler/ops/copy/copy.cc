@@ -184,6 +184,7 @@ const TileOpRegistration kCopy({
                           {"src_pe", ArgKind::kExpr, 0, "none"},
                           {"dst_pe", ArgKind::kExpr, 0, "none"},
                           {"loop_layout", ArgKind::kString, 0, "none"}},
+               .moves_elements = true,
                .make = Make},
     .effects = EffectsOf,
     .evaluate = Evaluate,

@@ -281,7 +281,7 @@ class NamedLayout:
 
 def make_swizzled_layout(buffer: Any, k_major: bool = True, allow_pad: bool = True) -> NamedLayout:
     """The shared-memory layout that T.gemm prefers."""
-    return NamedLayout("gemm")
+    return NamedLayout("chosen")
 
 
 def make_full_bank_swizzled_layout(buffer: Any) -> NamedLayout:
