@@ -99,6 +99,7 @@ class SimHeap : public runtime::SymmetricHeap {
     Machine::Get().Free(address);
   }
   void OnClose() override { CloseWorld(); }
+  bool HasGuards() const override { return false; }
 
  private:
   Blocks blocks_;
@@ -144,6 +145,7 @@ class RemoteHeap : public runtime::SymmetricHeap {
     return base;
   }
   void OnClose() override { Ask(Packer().Put(Request::kCloseHeap).Put(index_)); }
+  bool HasGuards() const override { return false; }
 
  private:
   Unpacker opened_;  // the answer: the index, this rank's words

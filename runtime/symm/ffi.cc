@@ -269,6 +269,7 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       .def("tilescale.runtime.stream_value", Guarded(&StreamValue))
       .def("tilescale.runtime.mapped_tensor", Guarded(&MappedTensor))
       .def("tilescale.runtime.raise_if_aborted", Guarded(&RaiseIfAborted))
+      .def("tilescale.runtime.check_guards", Guarded(&CheckAllGuards))
       .def("tilescale.runtime.abort_waits", Guarded(&AbortWaits));
 }
 

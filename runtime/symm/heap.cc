@@ -3,9 +3,11 @@
 
 #include "runtime/symm/arena.h"
 #include "support/diagnostics.h"
+#include "support/knobs.h"
 #include "support/strings.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <shared_mutex>
 #include <sstream>
@@ -33,6 +35,10 @@ int64_t RoundedUp(int64_t bytes) {
   return (bytes + Arena::kAlign - 1) / Arena::kAlign * Arena::kAlign;
 }
 
+// TILESCALE_HEAP_DEBUG. A value that few programs write.
+constexpr int64_t kGuard = Arena::kAlign;
+constexpr unsigned char kPattern = 0xa5;
+
 std::string Text(const HeapBlock& block) {
   return "`" + block.name + "` of " + std::to_string(block.bytes) + " bytes";
 }
@@ -56,15 +62,19 @@ void* SymmetricHeap::Allocate(int rank, const HeapBlock& block) {
       throw Diag({}, "ValueError")
           << "`" << block.name << "`: a symmetric tensor needs at least one element";
     }
-    const int64_t bytes = RoundedUp(block.bytes);
+    const int64_t guard = knobs::HeapDebug() && HasGuards() ? kGuard : 0;
+    const int64_t bytes = RoundedUp(block.bytes) + 2 * guard;
     if (limit_ > 0 && bytes > limit_ - used_) {
       throw Diag({}, "MemoryError")
           << Text(block) << " does not fit: the symmetric heap has " << limit_ << " bytes on each "
           << "rank, of which " << used_ << " are used"
           << Help("pass a larger size to get_allocator");
     }
-    entries_.push_back({block, Make(block), rank});
+    HeapBlock whole = block;
+    if (guard > 0) whole.bytes = bytes;
+    entries_.push_back({block, static_cast<char*>(Make(whole)) + guard, guard, rank});
     used_ += bytes;
+    ArmGuards(entries_.back());
   }
   const Entry& entry = entries_[index];
   if (!(entry.block == block)) {
@@ -85,9 +95,14 @@ void SymmetricHeap::Free(int rank, void* address) {
     if (entry.address != first || first == nullptr) continue;
     entry.freed.set(static_cast<size_t>(rank));
     if (entry.freed.count() < owners) return;
+    try {
+      CheckGuards(entry);
+    } catch (const std::exception&) {  // from a tensor's destructor, when the driver has ended
+    }
+    if (closed_ && !overwritten_.empty()) std::fprintf(stderr, "%s\n", overwritten_.c_str());
     entry.address = nullptr;
-    used_ -= RoundedUp(entry.block.bytes);
-    return Release(first);
+    used_ -= RoundedUp(entry.block.bytes) + 2 * entry.guard;
+    return Release(static_cast<char*>(first) - entry.guard);
   }
 }
 
@@ -114,6 +129,66 @@ void SymmetricHeap::Barrier() {
   for (int rank = 0; rank < ranks_; ++rank) {
     if (own_ < 0 || rank == own_) device(rank)->Synchronize(stream(rank));
   }
+  CheckGuards();
+}
+
+// What a kernel writes beside a tensor meets these bytes: 256 in front, and behind its last byte
+// what rounding left and 256 more.
+void SymmetricHeap::ArmGuards(const Entry& entry) {
+  if (entry.guard == 0) return;
+  const std::vector<unsigned char> pattern(static_cast<size_t>(2 * entry.guard), kPattern);
+  for (int rank = 0; rank < ranks_; ++rank) {
+    if (own_ >= 0 && rank != own_) continue;
+    auto* at = static_cast<char*>(Peer(entry.address, 0, rank));
+    Device& d = *device(rank);
+    const auto behind = static_cast<size_t>(RoundedUp(entry.block.bytes) - entry.block.bytes) +
+                        static_cast<size_t>(entry.guard);
+    d.Copy(at - entry.guard, pattern.data(), static_cast<size_t>(entry.guard), stream(rank));
+    d.Copy(at + entry.block.bytes, pattern.data(), behind, stream(rank));
+    d.Synchronize(stream(rank));
+  }
+}
+
+void SymmetricHeap::CheckGuards(const Entry& entry) {
+  if (entry.guard == 0 || entry.address == nullptr) return;
+  bool broken = false;
+  std::vector<unsigned char> found(static_cast<size_t>(2 * entry.guard));
+  for (int rank = 0; rank < ranks_; ++rank) {
+    if (own_ >= 0 && rank != own_) continue;
+    auto* at = static_cast<char*>(Peer(entry.address, 0, rank));
+    const int64_t behind = RoundedUp(entry.block.bytes) - entry.block.bytes + entry.guard;
+    const auto look = [&](const char* from, int64_t bytes, bool front) {
+      device(rank)->Copy(found.data(), from, static_cast<size_t>(bytes), stream(rank));
+      device(rank)->Synchronize(stream(rank));
+      int64_t first = -1;
+      int64_t last = -1;
+      for (int64_t i = 0; i < bytes; ++i) {
+        if (found[static_cast<size_t>(i)] == kPattern) continue;
+        if (first < 0) first = i;
+        last = i;
+      }
+      if (first < 0) return;
+      broken = true;
+      overwritten_ += (overwritten_.empty() ? "" : "\n") +
+                      (std::string("memory ") + (front ? "in front of" : "behind")) + " `" +
+                      entry.block.name + "` of rank " + std::to_string(rank) + " was written: " +
+                      (front ? "bytes " + std::to_string(bytes - last) + " to " +
+                                   std::to_string(bytes - first) + " in front of its first"
+                             : "bytes " + std::to_string(first + 1) + " to " +
+                                   std::to_string(last + 1) + " behind its last");
+    };
+    look(at - entry.guard, entry.guard, true);
+    look(at + entry.block.bytes, behind, false);
+  }
+  if (broken) ArmGuards(entry);
+}
+
+void SymmetricHeap::CheckGuards() {
+  const std::lock_guard lock(mutex_);
+  for (const Entry& entry : entries_) CheckGuards(entry);
+  if (overwritten_.empty()) return;
+  throw Diag({}, "RuntimeError") << std::exchange(overwritten_, "")
+                                 << Help("the simulator names the line: TILESCALE_TARGET=sim");
 }
 
 void SymmetricHeap::Close() {
@@ -121,6 +196,7 @@ void SymmetricHeap::Close() {
     throw Diag({}, "RuntimeError") << "the world is closed already";
   }
   OnClose();
+  CheckGuards();
 }
 
 void SetLaunchPlace(LaunchPlace place) {
@@ -156,6 +232,20 @@ std::string NameOfSymmetric(const void* address) {
   std::ostringstream text;
   text << "the word at " << address;
   return text.str();
+}
+
+void CheckAllGuards() {
+  std::vector<std::shared_ptr<SymmetricHeap>> open;
+  {
+    Registry& registry = GetRegistry();
+    const std::shared_lock lock(registry.mutex);
+    for (const auto& weak : registry.heaps) {
+      if (auto heap = weak.lock(); heap != nullptr && !heap->closed()) {
+        open.push_back(std::move(heap));
+      }
+    }
+  }
+  for (const auto& heap : open) heap->CheckGuards();
 }
 
 LaunchPlace OwnHeap() {

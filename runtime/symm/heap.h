@@ -85,8 +85,12 @@ class SymmetricHeap {
   /// "flags[3] of rank 1"; "" for an address outside all blocks.
   std::string NameOf(const void* address);
 
-  /// Waits until all that was launched on the ranks' streams is done; raises what went wrong.
+  /// Waits until all that was launched on the ranks' streams is done; raises what went wrong, which
+  /// with TILESCALE_HEAP_DEBUG is what CheckGuards finds, too.
   void Barrier();
+  /// Throws RuntimeError if something was written beside a block since the last time, also beside
+  /// one that has been freed.
+  void CheckGuards();
   /// No allocation and no launch behind it. The memory of living tensors stays theirs. Twice: an
   /// error.
   void Close();
@@ -99,14 +103,21 @@ class SymmetricHeap {
   /// The place of BarrierWords; rank 0's address.
   virtual void* MakeBarrierWords() { return Make(kBarrierWords); }
   virtual void OnClose() {}
+  /// Blocks have guard words with TILESCALE_HEAP_DEBUG. False where every access outside a block is
+  /// found.
+  virtual bool HasGuards() const { return true; }
 
  private:
   struct Entry {
     HeapBlock block;
-    void* address = nullptr;         // on rank 0; null when all have freed it
+    void* address = nullptr;         // on rank 0, behind its guard; null when all have freed it
+    int64_t guard = 0;               // bytes in front of it, and behind it rounded up
     int first = 0;                   // the rank that made it
     std::bitset<kMaxRanks> freed{};  // by these ranks
   };
+
+  void ArmGuards(const Entry& entry);
+  void CheckGuards(const Entry& entry);
 
   int ranks_, own_;
   int64_t limit_;
@@ -116,6 +127,7 @@ class SymmetricHeap {
   std::vector<Entry> entries_;     // in order of allocation
   std::vector<size_t> made_;       // by rank: how many
   void* barrier_words_ = nullptr;  // on rank 0
+  std::string overwritten_;        // guards found overwritten, until it is raised
 
   friend std::shared_ptr<SymmetricHeap> OpenHeap(std::string_view, const HeapRequest&);
 };
@@ -136,6 +148,8 @@ const LaunchPlace& GetLaunchPlace();
 LaunchPlace FindHeap(const void* address);
 /// NameOf of the open heap that holds the address, or "the word at 0x7f00…".
 std::string NameOfSymmetric(const void* address);
+/// CheckGuards of all open heaps.
+void CheckAllGuards();
 /// The newest open heap of a process that is one rank; a null heap if there is none.
 LaunchPlace OwnHeap();
 

@@ -341,3 +341,48 @@ except RuntimeError as error:
         "no kernel of this process is watched",
         "help: set TILESCALE_WATCHDOG, for example to 5s, before the kernels are compiled",
     ]
+
+
+def test_what_is_written_beside_a_tensor_is_named(run):
+    body = """
+import ctypes
+heap = function("open_heap")("local", 2, -1, 0, "", 0)
+inbox, flags = tensors(heap, 25, ranks=2, name="inbox"), tensors(heap, 3, ranks=2, name="flags")
+ctypes.pythonapi.PyCapsule_GetPointer.restype = ctypes.c_void_p
+ctypes.pythonapi.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+def write(tensor, offset, count):
+    capsule = tensor.__dlpack__()  # whose memory begins with the address of the data
+    at = ctypes.pythonapi.PyCapsule_GetPointer(capsule, b"dltensor")
+    ctypes.memset(ctypes.c_void_p.from_address(at).value + offset, 1, count)
+error_of(lambda: heap.barrier([]))
+write(inbox[0], 0, 100)
+error_of(lambda: heap.barrier([]))
+print("within:")
+write(inbox[1], 100, 4)
+write(flags[0], -8, 4)
+error_of(lambda: heap.barrier([]))
+error_of(lambda: heap.barrier([]))
+print("at its end:")
+write(flags[1], 12 + 256, 1)
+del flags
+error_of(lambda: heap.barrier([]))
+print("at the heap's:")
+write(inbox[1], 99, 2)
+error_of(heap.close)
+"""
+    lines = run(HEAP + body, STUB_DEVICES="2", TILESCALE_HEAP_DEBUG="1")
+    help = "help: the simulator names the line: TILESCALE_TARGET=sim"
+    said = lines[lines.index("within:") :]
+    assert said[:10] == [
+        "within:",
+        "RuntimeError: memory behind `inbox` of rank 1 was written: bytes 1 to 4 behind its last",
+        "memory in front of `flags` of rank 0 was written: bytes 5 to 8 in front of its first",
+        help,
+        "at its end:",
+        "RuntimeError: memory behind `flags` of rank 1 was written: bytes 257 to 257 behind its last",
+        help,
+        "at the heap's:",
+        "RuntimeError: memory behind `inbox` of rank 1 was written: bytes 1 to 1 behind its last",
+        help,
+    ]
+    assert not any(line.startswith("RuntimeError") for line in lines[: lines.index("within:")])

@@ -57,6 +57,7 @@ def synchronize() -> None:
 
     torch.cuda.synchronize()
     function("runtime.raise_if_aborted")()
+    function("runtime.check_guards")()
 
 
 def _start_group(backend: str, address: str, port: int, rank: int, world: int, device: int) -> Any:
