@@ -45,12 +45,12 @@ def watched(monkeypatch):
 
 
 def test_the_host_ends_the_waits_of_a_simulated_kernel(watched):
-    kernel = tilescale.compile(waiting(3_000_000), target="sim")
+    kernel = tilescale.compile(waiting(10_000_000), target="sim")
     with World(2, target="sim") as w:
         flags, out = w.tensor((4,), "int32", name="flags"), w.tensor((2,), "int32", name="out")
         np.asarray(flags[1])[3] = -2
         w.launch(kernel, flags, out)
-        host = threading.Timer(0.5, abort_waits)
+        host = threading.Timer(0.1, abort_waits)
         host.start()
         with pytest.raises(sim.Deadlock) as found:
             w.barrier()
@@ -64,7 +64,7 @@ def test_the_host_ends_the_waits_of_a_simulated_kernel(watched):
             "(first: warp 0 lane 0)",
         ]
         for r in range(2):
-            np.testing.assert_array_equal(np.asarray(out[r]), [0, 2_999_999])  # the other threads have gone on
+            np.testing.assert_array_equal(np.asarray(out[r]), [0, 9_999_999])  # the other threads have gone on
             np.asarray(flags[r])[3] = 7
         w.launch(kernel, flags, out)  # and all is as before
         w.barrier()

@@ -17,8 +17,12 @@ namespace comm {
 #define TS_WAIT(name, op)                                \
   template <Sem S, Scope C, class T, class V>            \
   TS_DEVICE T name(const T* p, V value TS_SITE_PARAMS) { \
-    Watch watch;                                         \
-    for (;;) {                                           \
+    for (Turns turns; turns.more();) {                   \
+      const T seen = ptx::ld<S, C>(p);                   \
+      if (seen op(T) value) return seen;                 \
+      spin();                                            \
+    }                                                    \
+    for (Watch watch;;) {                                \
       const T seen = ptx::ld<S, C>(p);                   \
       if (seen op(T) value) {                            \
         watch.end();                                     \

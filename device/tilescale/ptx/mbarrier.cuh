@@ -8,9 +8,9 @@
 
 #ifdef TS_WATCHDOG
 #include <tilescale/ptx/watch.cuh>
-// The thread that another waits for may have been ended by the host.
+// The thread that another waits for may have been ended by the host, whose memory is slow to read.
 #define TS_MBAR_TURN(turns) \
-  if ((turns) == 0 && watch_aborted()) exit_thread()
+  if ((turns) % kWatchEvery == 0 && watch_aborted()) exit_thread()
 #else
 #define TS_MBAR_TURN(turns)
 #endif
@@ -62,8 +62,8 @@ TS_DEVICE bool mbar_test(mbar* bar, u32 parity) {
 TS_DEVICE void mbar_wait(mbar* bar, u32 parity) {
 #if __CUDA_ARCH__ >= 900
   // try_wait suspends the thread for a time limit of the machine's, so the loop does not poll.
-  u32 done;
-  do {
+  for (u32 turns = 1;; ++turns) {
+    u32 done;
     asm volatile(
         "{\n.reg .pred p;\n"
         "mbarrier.try_wait.parity.shared.b64 p, [%1], %2;\n"
@@ -71,11 +71,12 @@ TS_DEVICE void mbar_wait(mbar* bar, u32 parity) {
         : "=r"(done)
         : "r"(smem_address(bar)), "r"(parity)
         : "memory");
-    TS_MBAR_TURN(done);
-  } while (!done);
+    if (done) return;
+    TS_MBAR_TURN(turns);
+  }
 #else
   for (u32 turns = 1; !mbar_test(bar, parity); ++turns) {
-    TS_MBAR_TURN(turns % kWatchEvery);
+    TS_MBAR_TURN(turns);
   }
 #endif
 }

@@ -22,14 +22,16 @@ TS_DEVICE void grid_sync(u32* bar TS_SITE_PARAMS) {
   const bool first = (bid_x() | bid_y() | bid_z()) == 0;
   const u32 mine = first ? 0x80000000u - (blocks - 1u) : 1u;
   const u32 before = ptx::atom_add<Sem::release, Scope::gpu>(bar, mine);
-  Watch watch;
-  for (;;) {
+  for (Turns turns; turns.more();) {
+    if (((before ^ ptx::ld<Sem::acquire, Scope::gpu>(bar)) & 0x80000000u) != 0u) return;
+    spin();
+  }
+  for (Watch watch;;) {
     const u32 seen = ptx::ld<Sem::acquire, Scope::gpu>(bar);
-    if (((before ^ seen) & 0x80000000u) != 0u) break;
+    if (((before ^ seen) & 0x80000000u) != 0u) return watch.end();
     spin();
     watch.turn("grid_sync", bar, seen, ~before & 0x80000000u TS_SITE);
   }
-  watch.end();
 }
 
 }  // namespace ts

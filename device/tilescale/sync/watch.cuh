@@ -3,9 +3,14 @@
 // them; in any other these are empty.
 //
 //   TS_DEVICE void wait(const u32* p TS_SITE_PARAMS) {   // the caller's file and line
+//     for (Turns turns; turns.more();) {                 // for ever, if nobody watches
+//       if (ld(p) == 1) return;
+//     }
 //     for (Watch watch;; watch.turn("wait", p, seen, 1 TS_SITE)) {
 //       ...
 //       if (seen == 1) return watch.end();
+//
+// Most waits end in the first loop, which is as fast as one that nobody watches.
 #pragma once
 #include <tilescale/ptx/config.cuh>
 
@@ -17,14 +22,23 @@
 
 namespace ts {
 
-// Of one thread and one wait. After some turns the thread has a record, which the host reads while
-// the kernel runs; a thread that the host has given up ends.
+// Of a wait that has no record yet.
+class Turns {
+ public:
+  TS_METHOD bool more() { return left_-- != 0; }
+
+ private:
+  u32 left_ = ptx::kWatchEvery;
+};
+
+// Of one thread and one wait that lasts: it has a record, which the host reads while the kernel
+// runs. A thread that the host has given up ends.
 class Watch {
  public:
   template <class T, class V>
   TS_METHOD void turn(const char* what, const T* p, T seen, V expected, const char* file,
                       int line) {
-    if (++turns_ % ptx::kWatchEvery != 0) return;
+    if (turns_++ % ptx::kWatchEvery != 0) return;
     if (record_ == nullptr) {
       begin(what, p, expected, file, line);
       if (record_ == nullptr) return;
@@ -87,6 +101,11 @@ class Watch {
 #define TS_SITE
 
 namespace ts {
+
+class Turns {
+ public:
+  TS_METHOD bool more() { return true; }
+};
 
 class Watch {
  public:
