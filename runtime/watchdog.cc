@@ -166,6 +166,17 @@ class Watchdog {
     throw Diag({}, "Deadlock") << std::exchange(report_, "");
   }
 
+  int64_t Count() {
+    const std::lock_guard lock(mutex_);
+    int64_t count = 0;
+    for (const auto& m : Modules()) {
+      for (uint32_t i = 0; i < WatchedModule::kRecords; ++i) {
+        count += Read(m->records[i].ticket) != 0 ? 1 : 0;
+      }
+    }
+    return count;
+  }
+
   void Abort() {
     const std::lock_guard lock(mutex_);
     if (abort_ == nullptr) {
@@ -391,6 +402,10 @@ void ForgetStream(const Device& device, Stream stream) {
 
 void RaiseIfAborted() {
   Watchdog::Get().Raise();
+}
+
+int64_t CountWaits() {
+  return Watchdog::Get().Count();
 }
 
 void AbortWaits() {

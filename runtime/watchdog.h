@@ -50,6 +50,9 @@ void ForgetStream(const Device& device, Stream stream);
 /// Throws Deadlock if waits were ended since the last time, once they have: of any thread.
 void RaiseIfAborted();
 
+/// Threads of watched kernels that are in a wait which lasts.
+int64_t CountWaits();
+
 /// Ends all waits of watched kernels of this process, with a report of them.
 void AbortWaits();
 

@@ -270,6 +270,7 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       .def("tilescale.runtime.mapped_tensor", Guarded(&MappedTensor))
       .def("tilescale.runtime.raise_if_aborted", Guarded(&RaiseIfAborted))
       .def("tilescale.runtime.check_guards", Guarded(&CheckAllGuards))
+      .def("tilescale.runtime.count_waits", Guarded(&CountWaits))
       .def("tilescale.runtime.abort_waits", Guarded(&AbortWaits));
 }
 

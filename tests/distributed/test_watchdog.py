@@ -12,7 +12,7 @@ import pytest
 import tilescale
 import tilescale.language as T
 from tilescale import sim
-from tilescale.distributed import World, abort_waits
+from tilescale.distributed import World, abort_waits, waiting_threads
 
 
 def waiting(turns):
@@ -50,7 +50,13 @@ def test_the_host_ends_the_waits_of_a_simulated_kernel(watched):
         flags, out = w.tensor((4,), "int32", name="flags"), w.tensor((2,), "int32", name="out")
         np.asarray(flags[1])[3] = -2
         w.launch(kernel, flags, out)
-        host = threading.Timer(0.1, abort_waits)
+
+        def end_the_waits():
+            while waiting_threads() < 2:
+                time.sleep(0.005)
+            abort_waits()
+
+        host = threading.Thread(target=end_the_waits)
         host.start()
         with pytest.raises(sim.Deadlock) as found:
             w.barrier()

@@ -28,7 +28,7 @@ class Turns {
   TS_METHOD bool more() { return left_-- != 0; }
 
  private:
-  u32 left_ = ptx::kWatchEvery;
+  u32 left_ = ptx::kWatchEvery - 1;
 };
 
 // Of one thread and one wait that lasts: it has a record, which the host reads while the kernel

@@ -15,7 +15,7 @@ _NAMES = {
         "cuda_stream_max_priority",
     ),
     "bench": ("do_bench", "perf_fn"),
-    "watchdog": ("abort_waits",),
+    "watchdog": ("abort_waits", "waiting_threads"),
     "topology": ("supports_p2p_native_atomic", "has_fullmesh_nvlink", "has_fullmesh_nvlink_pynvml", "can_access_peer"),
 }
 # The modules of tilelang.distributed, and what programs import from them.
