@@ -28,12 +28,13 @@ CALLS: dict[str, Callable[[Any, int], float]] = {
     "reduce_scatter": lambda m, ranks: m.run(ranks, "sim", 40, 3),
     "broadcast": lambda m, ranks: m.run(ranks, "sim", 140),
     "ag_gemm": lambda m, ranks: m.run(ranks, "sim", 72, 16, 32),
-    "gemm_rs": lambda m, ranks: m.run(ranks, "sim", 16, 72, 32),
+    "gemm_rs": lambda m, ranks: m.run(ranks, "sim", 72, 72, 32),
     "gemm_ar": lambda m, ranks: m.run(ranks, "sim", 16, 72, 32),
     "sp_attention": lambda m, ranks: m.run(ranks, "sim", 1, 20, 16),
     "cannon": lambda m, ranks: m.run(ranks, "sim", 16, 16, 32),
     "summa": lambda m, ranks: m.run(ranks, "sim", 16, 16, 32),
     "moe": lambda m, ranks: m.run(ranks, "sim", 11, 8),
+    "moe_direct": lambda m, ranks: m.run(ranks, "sim", 11, 8),
 }
 BOUND = 5e-3  # a larger error than this is a wrong result
 
@@ -77,7 +78,7 @@ REUSE, PEER, PLACE, RANKS = "buffer reused too early", "wrong peer", "wrong plac
 
 PG, MP, ST, AA, AT = "put_get", "message_passing", "remote_st", "all_to_all", "post_attn_all2all_transpose"
 AR, RS, BC, AG, GR, GA = "all_reduce", "reduce_scatter", "broadcast", "ag_gemm", "gemm_rs", "gemm_ar"
-SP, CN, SU, EP = "sp_attention", "cannon", "summa", "moe"
+SP, CN, SU, EP, ED = "sp_attention", "cannon", "summa", "moe", "moe_direct"
 
 FAULTS: list[Fault] = [
     change(PG, REUSE, "T.wait(free, at_least=iteration)", "T.wait(free, at_least=iteration - 1)", ranks=3),
@@ -176,13 +177,15 @@ FAULTS: list[Fault] = [
         "at_least=(iteration + 1) * ranks * rows * columns - 1",
     ),
     early(AG, "T.notify(T.signal(done), peer=origin)", "T.wait(T.signal(ready, origin), at_least=iteration + 1)"),
-    drop(GR, WAIT, "T.wait(T.signal(arrived, (origin, t)), at_least=iteration + 1)"),
-    change(GR, PLACE, "T.wait(T.signal(arrived, (origin, t))", "T.wait(T.signal(arrived, (origin, 0))"),
+    drop(GR, WAIT, "T.wait(T.signal(arrived, (origin, t // panel)), at_least=iteration + 1)"),
+    drop(GR, WAIT, "T.wait(T.signal(done, (owner, part)), at_least=(iteration + 1) * several)"),
+    change(GR, PLACE, "T.wait(T.signal(arrived, (origin, t // panel))", "T.wait(T.signal(arrived, (origin, 0))"),
+    change(GR, COUNT, "at_least=(iteration + 1) * several", "at_least=(iteration + 1) * several - 1"),
     change(
         GR, REUSE, "T.wait(T.signal(ready, owner), at_least=iteration + 1)", "T.wait(T.signal(ready, owner), iteration)"
     ),
     change(GR, PEER, "T.wait(T.signal(ready, owner)", "T.wait(T.signal(ready, rank)"),
-    change(GR, PLACE, "inbox[rank, down, across], peer=owner", "inbox[0, down, across], peer=owner", ranks=3),
+    change(GR, PLACE, "inbox[rank, part * panel, 0, 0]", "inbox[0, part * panel, 0, 0]", ranks=3),
     drop(GA, LAST, "T.wait(T.signal(done), at_least=(iteration + 1) * tiles)"),
     change(GA, COUNT, "at_least=(iteration + 1) * tiles", "at_least=(iteration + 1) * tiles - 1"),
     drop(GA, WAIT, "T.wait(T.signal(arrived, (origin, t)), at_least=iteration + 1)"),
@@ -224,6 +227,19 @@ FAULTS: list[Fault] = [
     change(EP, FENCE, "T.barrier_blocks(barrier)", "T.sync_blocks(barrier)", 1),
     drop(EP, RANKS, "T.barrier_blocks(barrier)", 3),
     change(EP, PLACE, "x_slots[c, rank, slot, 0]), hidden, peer", "x_slots[c, peer, slot, 0]), hidden, peer"),
+    drop(ED, REUSE, "T.wait(T.signal(ready, r), at_least=iteration + 1)", 0),
+    drop(ED, WAIT, "T.wait(T.signal(ready, r), at_least=iteration + 1)", 1),
+    drop(ED, LAST, "T.wait(T.signal(arrived, r), at_least=(iteration + 1) * blocks)"),
+    drop(ED, LAST, "T.wait(T.signal(done, r), at_least=(iteration + 1) * blocks)"),
+    change(
+        ED,
+        COUNT,
+        "T.wait(T.signal(arrived, r), at_least=(iteration + 1) * blocks)",
+        "T.wait(T.signal(arrived, r), at_least=(iteration + 1) * blocks - 1)",
+    ),
+    change(ED, PLACE, "base + number[t] - 1", "base + number[t]"),
+    drop(ED, RANKS, "T.barrier_blocks(barrier)", 1),
+    change(ED, PEER, "T.copy(x[at, 0:hidden], row, src_pe=r)", "T.copy(x[at, 0:hidden], row, src_pe=rank)"),
 ]
 
 
