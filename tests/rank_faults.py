@@ -225,7 +225,7 @@ FAULTS: list[Fault] = [
     drop(EP, SYNC, "T.sync_threads()", 2),
     drop(EP, SYNC, "T.sync_threads()", 3),
     change(EP, FENCE, "T.barrier_blocks(barrier)", "T.sync_blocks(barrier)", 1),
-    drop(EP, RANKS, "T.barrier_blocks(barrier)", 3),
+    drop(EP, RANKS, "T.barrier_blocks(barrier)", 5),
     change(EP, PLACE, "x_slots[c, rank, slot, 0]), hidden, peer", "x_slots[c, peer, slot, 0]), hidden, peer"),
     drop(ED, REUSE, "T.wait(T.signal(ready, r), at_least=iteration + 1)", 0),
     drop(ED, WAIT, "T.wait(T.signal(ready, r), at_least=iteration + 1)", 1),
