@@ -188,7 +188,8 @@ LinearForm Analyzer::Linear(const Expr& e) {
   return impl_->ToLinear(impl_->Rewrite(e));
 }
 Expr Analyzer::FromLinear(const LinearForm& f, DataType dtype) {
-  return impl_->Build(f, dtype);
+  Expr sum = impl_->Build(f, dtype);
+  return std::exchange(impl_->escaped, false) ? Expr() : sum;
 }
 Interval Analyzer::Bounds(const Expr& e) {
   return impl_->BoundsOf(impl_->Rewrite(Inline(impl_->vars).MutateExpr(e)));

@@ -76,6 +76,7 @@ class Analyzer {
   ir::Expr SimplifyValue(const ir::Expr& e);
   Interval ValueBounds(const ir::Expr& e);
   LinearForm Linear(const ir::Expr& e);
+  // Null where a number of the form is no value of `dtype`.
   ir::Expr FromLinear(const LinearForm& f, ir::DataType dtype);
   Interval Bounds(const ir::Expr& e);
   Congruence Modulo(const ir::Expr& e);

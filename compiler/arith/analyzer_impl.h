@@ -21,6 +21,21 @@ struct VarFact {
   Interval machine;      // `range` where arithmetic wraps: what the machine holds lies in it
 };
 
+// Types whose arithmetic, in an index, means integers; and casts that keep the integer. Any other
+// cast makes what the machine makes.
+constexpr bool IsIndexType(ir::DataType t) {
+  return ir::IsInt(t) && t.bits >= 32;
+}
+constexpr bool IsIndexCast(ir::DataType from, ir::DataType to) {
+  return IsIndexType(from) && IsIndexType(to) && from.bits <= to.bits;
+}
+
+// A literal of uint64 above int64's values: AsInt gives the int64 of its bits.
+inline bool BeyondInt64(const ir::Expr& e) {
+  auto c = ir::AsInt(e);
+  return c && *c < 0 && ir::IsUInt(e.dtype());
+}
+
 struct Analyzer::Impl {
   Analyzer* self = nullptr;
   std::unordered_map<const ir::VarObj*, VarFact> vars;
@@ -59,8 +74,8 @@ struct Analyzer::Impl {
   // arithmetic of other types. A form says what the machine computes if its interval is in its
   // type; sums alone are right modulo 2^bits in any case.
   bool values = false;   // the mode
-  bool escaped = false;  // a rewriting met a form that is not faithful: its result is void
-  bool Wraps(ir::DataType t) const { return values || ir::IsUInt(t) || t.bits < 32; }
+  bool escaped = false;  // a rewriting met what it cannot say in the type: its result is void
+  bool Wraps(ir::DataType t) const { return values || !IsIndexType(t); }
   bool Faithful(const LinearForm& f, ir::DataType t);
   void CheckFaithful(const LinearForm& f, ir::DataType t) {
     if (!Faithful(f, t)) escaped = true;
@@ -82,6 +97,7 @@ struct Analyzer::Impl {
 
   // simplify.cc
   ir::Expr Rewrite(const ir::Expr& e);
+  ir::Expr Remake(ir::OpCode op, const std::vector<ir::Expr>& args, ir::DataType t);
   ir::Expr RewriteOp(const ir::Op& op);
   ir::Expr RewriteDiv(const ir::Expr& a, const ir::Expr& b, bool floor, ir::DataType t);
   ir::Expr RewriteMod(const ir::Expr& a, const ir::Expr& b, bool floor, ir::DataType t);
@@ -96,6 +112,7 @@ struct Analyzer::Impl {
   Interval BoundsOf(const ir::Expr& e);
   Interval BoundsOf(const LinearForm& f);
   Interval BoundsOfOp(const ir::Op& op);
+  bool ProductFits(const ir::OpObj* mul);  // the machine's product is that of the integers
   Congruence ModuloOf(const ir::Expr& e);
   Congruence ModuloOf(const LinearForm& f);
 

@@ -33,6 +33,12 @@ Interval Multiply(Interval a, Interval b) {
   int64_t p[4] = {SatMul(a.lo, b.lo), SatMul(a.lo, b.hi), SatMul(a.hi, b.lo), SatMul(a.hi, b.hi)};
   return {*std::min_element(p, p + 4), *std::max_element(p, p + 4)};
 }
+// Of the bits of two values: the type's if theirs are, else (integers that are indices) any.
+Interval RangeOfBits(Interval a, Interval b, DataType t) {
+  Interval type = RangeOfType(t);
+  bool both = a.lo >= type.lo && b.lo >= type.lo && a.hi <= type.hi && b.hi <= type.hi;
+  return both ? type : Interval{};
+}
 Interval Union(Interval a, Interval b) {
   return {std::min(a.lo, b.lo), std::max(a.hi, b.hi)};
 }
@@ -69,8 +75,7 @@ Interval Analyzer::Impl::BoundsOf(const LinearForm& f) {
 }
 
 Interval Analyzer::Impl::BoundsOf(const Expr& e) {
-  // The int64 of a uint64's bits may be negative.
-  if (auto c = AsInt(e)) return *c < 0 && IsUInt(e.dtype()) ? RangeOfType(e.dtype()) : Point(*c);
+  if (auto c = AsInt(e)) return BeyondInt64(e) ? RangeOfType(e.dtype()) : Point(*c);
   switch (e.kind()) {
     case NodeKind::kVar: {
       auto it = vars.find(e.as<VarObj>());
@@ -110,7 +115,7 @@ Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
     case OpCode::kFloorDiv:
     case OpCode::kTruncDiv: {
       Interval a = arg(0), b = arg(1);
-      if (b.lo <= 0) return {};
+      if (b.lo <= 0 || b.hi < b.lo) return {};  // no value at all: where facts contradict
       auto div = [&](int64_t x, int64_t y) {
         if (x == kMin || x == kMax) return x;
         if (y == kMax) return x < 0 && op->op() == OpCode::kFloorDiv ? int64_t(-1) : int64_t(0);
@@ -147,20 +152,22 @@ Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
       DataType from = op->args[0].dtype();
       if (!IsInteger(from) && !IsBool(from)) return RangeOfType(op->dtype);
       Interval a = arg(0), t = RangeOfType(op->dtype);
-      if (a.lo >= t.lo && a.hi <= t.hi) return a;
-      bool index = op->dtype.bits >= 32 && IsInt(op->dtype) && from.bits <= 32 && IsInt(from);
-      return index && !Wraps(op->dtype) ? a : t;
+      bool beyond = a.hi == kMax && IsUInt(from) && !IsUInt(op->dtype);  // 2^63 and more
+      if (!beyond && a.lo >= t.lo && a.hi <= t.hi) return a;
+      return IsIndexCast(from, op->dtype) && !Wraps(op->dtype) ? a : t;
     }
     case OpCode::kBitAnd: {
       Interval a = arg(0), b = arg(1);
       if (a.lo >= 0 && b.lo >= 0) return {0, std::min(a.hi, b.hi)};
       if (b.lo >= 0) return {0, b.hi};
-      return RangeOfType(op->dtype);
+      return RangeOfBits(a, b, op->dtype);
     }
     case OpCode::kBitOr:
     case OpCode::kBitXor: {
       Interval a = arg(0), b = arg(1);
-      if (a.lo < 0 || b.lo < 0 || !a.Bounded() || !b.Bounded()) return RangeOfType(op->dtype);
+      if (a.lo < 0 || b.lo < 0 || !a.Bounded() || !b.Bounded()) {
+        return RangeOfBits(a, b, op->dtype);
+      }
       // All ones up to the highest bit of either.
       auto ones = std::bit_width(static_cast<uint64_t>(std::max(a.hi, b.hi)));
       return {0, static_cast<int64_t>((uint64_t(1) << ones) - 1)};
@@ -168,8 +175,21 @@ Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
     case OpCode::kShr: {
       Interval a = arg(0);
       auto s = AsInt(op->args[1]);
-      if (!s || *s < 0 || *s > 62) return RangeOfType(op->dtype);
+      if (!s || *s < 0 || *s > 62) return {std::min(a.lo, int64_t{0}), std::max(a.hi, int64_t{-1})};
       return {a.lo == kMin ? kMin : a.lo >> *s, a.hi == kMax ? kMax : a.hi >> *s};
+    }
+    case OpCode::kShl: {
+      auto s = AsInt(op->args[1]);
+      if (!s || *s < 0 || *s > 62) return CutToType({}, op->dtype);
+      return CutToType(Multiply(arg(0), Point(int64_t{1} << *s)), op->dtype);
+    }
+    case OpCode::kBitNot:
+      return CutToType(Add(Scale(arg(0), -1), Point(-1)), op->dtype);
+    case OpCode::kAbs: {
+      if (!IsInteger(op->dtype)) return {};
+      Interval a = arg(0), negated = Scale(a, -1);
+      int64_t least = std::max({a.lo, negated.lo, int64_t{0}});
+      return CutToType({least, std::max(a.hi, negated.hi)}, op->dtype);
     }
     case OpCode::kLaneId:
       return {0, 31};
@@ -201,8 +221,15 @@ Congruence Analyzer::Impl::ModuloOf(const LinearForm& f) {
   return out;
 }
 
+bool Analyzer::Impl::ProductFits(const OpObj* mul) {
+  if (!Wraps(mul->dtype)) return true;
+  Interval product = Multiply(BoundsOf(mul->args[0]), BoundsOf(mul->args[1]));
+  Interval type = RangeOfType(mul->dtype);
+  return product.Bounded() && product.lo >= type.lo && product.hi <= type.hi;
+}
+
 Congruence Analyzer::Impl::ModuloOf(const Expr& e) {
-  if (auto c = AsInt(e)) return {0, *c};
+  if (auto c = AsInt(e)) return BeyondInt64(e) ? Congruence{} : Congruence{0, *c};
   auto fact = [&]() -> Congruence {
     // An assumed e % d == r.
     for (size_t i = 0; i < conditions.size(); ++i) {
@@ -229,10 +256,7 @@ Congruence Analyzer::Impl::ModuloOf(const Expr& e) {
       return Faithful(f, op->dtype) ? ModuloOf(f) : Congruence{};
     }
     case OpCode::kMul: {
-      Interval product = Multiply(BoundsOf(op->args[0]), BoundsOf(op->args[1]));
-      Interval cut = CutToType(product, op->dtype);
-      if (cut.lo != product.lo || cut.hi != product.hi) return {};
-      if (Wraps(op->dtype) && !product.Bounded()) return {};
+      if (!ProductFits(op)) return {};
       Congruence a = ModuloOf(op->args[0]), b = ModuloOf(op->args[1]);
       // (da·x + ra)(db·y + rb): gcd of da·db, da·rb, db·ra.
       int64_t p[4];

@@ -13,57 +13,33 @@ namespace {
 constexpr int64_t kMaxPoints = int64_t(1) << 16;  // of one query
 constexpr int64_t kMaxTotal = int64_t(1) << 20;   // of one analyzer: a kernel
 
+// Of integers, which do not wrap; nothing where int64 does not hold the result.
 std::optional<int64_t> EvaluateOp(const OpObj* op, int64_t a, int64_t b) {
+  int64_t out = 0;
+  bool beyond = false;
   switch (op->op()) {
     case OpCode::kAdd:
-      return a + b;
+      beyond = __builtin_add_overflow(a, b, &out);
+      break;
     case OpCode::kSub:
-      return a - b;
+      beyond = __builtin_sub_overflow(a, b, &out);
+      break;
     case OpCode::kMul:
-      return a * b;
+      beyond = __builtin_mul_overflow(a, b, &out);
+      break;
     case OpCode::kNeg:
-      return -a;
-    case OpCode::kFloorDiv:
-      return b == 0 ? std::nullopt : std::optional(FloorDivInt(a, b));
-    case OpCode::kFloorMod:
-      return b == 0 ? std::nullopt : std::optional(FloorModInt(a, b));
-    case OpCode::kTruncDiv:
-      return b == 0 ? std::nullopt : std::optional(a / b);
-    case OpCode::kTruncMod:
-      return b == 0 ? std::nullopt : std::optional(a % b);
-    case OpCode::kMin:
-      return a < b ? a : b;
-    case OpCode::kMax:
-      return a > b ? a : b;
+    case OpCode::kAbs:
+      if (op->op() == OpCode::kAbs && a >= 0) return a;
+      beyond = __builtin_sub_overflow(int64_t{0}, a, &out);
+      break;
     case OpCode::kShl:
-      return b < 0 || b > 62 ? std::nullopt : std::optional(a << b);
-    case OpCode::kShr:
-      return b < 0 || b > 62 ? std::nullopt : std::optional(a >> b);
-    case OpCode::kBitAnd:
-      return a & b;
-    case OpCode::kBitOr:
-      return a | b;
-    case OpCode::kBitXor:
-      return a ^ b;
-    case OpCode::kBitNot:
-      return ~a;
-    case OpCode::kEq:
-      return a == b;
-    case OpCode::kNe:
-      return a != b;
-    case OpCode::kLt:
-      return a < b;
-    case OpCode::kLe:
-      return a <= b;
-    case OpCode::kGt:
-      return a > b;
-    case OpCode::kGe:
-      return a >= b;
-    case OpCode::kNot:
-      return !a;
+      if (b < 0 || b > 62) return std::nullopt;
+      beyond = __builtin_mul_overflow(a, int64_t{1} << b, &out);
+      break;
     default:
-      return std::nullopt;
+      return EvalInt(op->op(), a, b, Int(64));
   }
+  return beyond ? std::nullopt : std::optional(out);
 }
 
 }  // namespace
@@ -85,19 +61,22 @@ std::optional<int64_t> EvaluateInt(
     case OpCode::kSelect:
       return EvaluateInt(op->args[*a ? 1 : 2], value);
     case OpCode::kCast: {
-      DataType from = op->args[0].dtype();
-      bool widens = IsInteger(op->dtype) && (IsInteger(from) || IsBool(from)) &&
-                    (op->dtype.bits > from.bits || op->dtype.bits >= 32);
-      return widens ? a : std::nullopt;
+      DataType from = op->args[0].dtype(), to = op->dtype;
+      if ((!IsInteger(from) && !IsBool(from)) || (!IsInteger(to) && !IsBool(to))) {
+        return std::nullopt;
+      }
+      return IsIndexCast(from, to) ? a : WrapInt(*a, to);
     }
+    case OpCode::kNot:
+      return !*a;
     default:
       break;
   }
-  if (!IsInteger(op->args[0].dtype()) && !IsBool(op->args[0].dtype())) return std::nullopt;
+  DataType t = op->args[0].dtype();
+  if (!IsInteger(t) && !IsBool(t)) return std::nullopt;
   auto b = op->args.size() == 1 ? int64_t(0) : EvaluateInt(op->args[1], value);
-  auto out = b ? EvaluateOp(op, *a, *b) : std::nullopt;
-  bool wraps = IsUInt(op->dtype) || (IsInt(op->dtype) && op->dtype.bits < 32);
-  return out && wraps ? WrapInt(*out, op->dtype) : out;
+  if (!b) return std::nullopt;
+  return IsIndexType(t) ? EvaluateOp(op, *a, *b) : EvalInt(op->op(), *a, *b, t);
 }
 
 std::optional<bool> Analyzer::Impl::ProveByEnumeration(const Expr& cond) {

@@ -153,6 +153,7 @@ LinearForm Analyzer::Impl::ToLinear(const Expr& e) {
   LinearForm out;
   if (auto c = AsInt(e)) {
     out.constant = *c;
+    out.overflow = BeyondInt64(e);
     return out;
   }
   const auto* op = e.as<OpObj>();
@@ -206,23 +207,28 @@ Expr Analyzer::Impl::Build(const LinearForm& f, DataType t) {
       sum = MakeOp(negative ? OpCode::kSub : OpCode::kAdd, {sum, term}, t);
     }
   };
+  // A number that wraps is right where arithmetic does, and no integer.
+  auto number = [&](int64_t k) {
+    escaped = escaped || (!Wraps(t) && !FitsInt(k, t));
+    return MakeConst(k, t);
+  };
   auto scaled = [&](const Expr& atom, int64_t k) {
-    return k == 1 ? atom : MakeOp(OpCode::kMul, {atom, MakeConst(k, t)}, t);
+    return k == 1 ? atom : MakeOp(OpCode::kMul, {atom, number(k)}, t);
   };
   // Positive terms first: no leading minus where one can be avoided.
   for (const auto& [atom, coeff] : f.terms) {
     if (coeff > 0) add(scaled(atom, coeff), false);
   }
   if (!sum.defined() && f.constant > 0) {
-    sum = MakeConst(f.constant, t);
+    sum = number(f.constant);
   }
   bool constant_done = sum.defined() && f.constant > 0 && AsInt(sum).has_value();
   for (const auto& [atom, coeff] : f.terms) {
     if (coeff < 0) add(scaled(atom, Negated(coeff)), true);
   }
-  if (!sum.defined()) return MakeConst(f.constant, t);
+  if (!sum.defined()) return number(f.constant);
   if (!constant_done && f.constant != 0) {
-    add(MakeConst(f.constant > 0 ? f.constant : Negated(f.constant), t), f.constant < 0);
+    add(number(f.constant > 0 ? f.constant : Negated(f.constant)), f.constant < 0);
   }
   return sum;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The rewriting simplifier: children first, then one rule set an opcode.
 #include "compiler/arith/analyzer_impl.h"
+#include "compiler/ir/fold.h"
 
 #include <algorithm>
 #include <bit>
@@ -46,6 +47,16 @@ Expr Analyzer::Impl::Rewrite(const Expr& e) {
   }
 }
 
+// As MakeOp, but folds no integers to one that is no value of the type.
+Expr Analyzer::Impl::Remake(OpCode op, const std::vector<Expr>& args, DataType t) {
+  if (args.size() <= 2 && !args.empty() && IsInteger(t) && !Wraps(t)) {
+    auto a = AsInt(args[0]), b = AsInt(args.back());
+    auto exact = a && b ? EvalInt(op, *a, *b, Int(64)) : std::nullopt;
+    if (exact && !FitsInt(*exact, t)) return RawOp(op, {args.begin(), args.end()}, t);
+  }
+  return MakeOp(op, args, t);
+}
+
 Expr Analyzer::Impl::RewriteOp(const Op& op) {
   if (op->dtype.lanes == 1 && (op->op() == OpCode::kAnd || op->op() == OpCode::kOr ||
                                op->op() == OpCode::kIf || op->op() == OpCode::kSelect)) {
@@ -60,7 +71,7 @@ Expr Analyzer::Impl::RewriteOp(const Op& op) {
   DataType t = op->dtype;
   bool integers = t.lanes == 1 && !args.empty();
   for (const Expr& a : args) integers = integers && IsInteger(a.dtype()) && a.dtype().lanes == 1;
-  Expr rebuilt = same ? Expr(op) : MakeOp(op->op(), args, t);
+  Expr rebuilt = same ? Expr(op) : Remake(op->op(), args, t);
   if (!integers || rebuilt.kind() != NodeKind::kOp) return rebuilt;
   switch (op->op()) {
     case OpCode::kAdd:
@@ -70,7 +81,8 @@ Expr Analyzer::Impl::RewriteOp(const Op& op) {
       LinearForm f = ToLinear(rebuilt);  // right modulo 2^bits, whatever wraps
       RecombineDivMod(&f);
       Expr sum = Build(f, t);
-      return Compare(sum, rebuilt) == 0 ? rebuilt : sum;
+      bool unlike = std::exchange(escaped, false);
+      return unlike || Compare(sum, rebuilt) == 0 ? rebuilt : sum;
     }
     case OpCode::kFloorDiv:
       return RewriteDiv(args[0], args[1], true, t);
@@ -123,7 +135,10 @@ Expr Analyzer::Impl::RewriteDiv(const Expr& a, const Expr& b, bool floor, DataTy
     LinearForm room = ToLinear(b);  // b - 1 - rest >= 0
     AddForm(&room, rest, -1);
     AddConstant(&room, -1);
-    if (NonNegative(rest, 2) && NonNegative(room, 2)) return Build(quotient, t);
+    if (NonNegative(rest, 2) && NonNegative(room, 2)) {
+      Expr out = Build(quotient, t);
+      if (!std::exchange(escaped, false)) return out;
+    }
   }
   return MakeOp(floor ? OpCode::kFloorDiv : OpCode::kTruncDiv, {a, b}, t);
 }
@@ -316,7 +331,8 @@ Expr Analyzer::Impl::RewriteXor(const Expr& a, const Expr& b, DataType t) {
     AddForm(&out, ToLinear(zero ? y : MakeOp(OpCode::kBitXor, {Build(mid, t), y}, t)), 1);
     AddForm(&out, high, 1);
     AddForm(&out, low, 1);
-    return Build(out, t);
+    Expr sum = Build(out, t);
+    if (!std::exchange(escaped, false)) return sum;
   }
   return MakeOp(OpCode::kBitXor, {a, b}, t);
 }

@@ -190,13 +190,26 @@ class Query {
     return a;
   }
 
+  Ast Sum(const LinearForm& f) {
+    Ast sum = Num(f.constant);
+    for (const auto& [atom, k] : f.terms) {
+      sum = Two(z_.mk_add, sum, Two(z_.mk_mul, Num(k), Int(atom)));
+    }
+    return sum;
+  }
+
   Ast Int(const Expr& e) {
-    if (auto c = AsInt(e)) return Num(*c);
+    if (auto c = AsInt(e)) return BeyondInt64(e) ? Atom(e) : Num(*c);
     const auto* op = e.as<OpObj>();
     if (op == nullptr || op->dtype.lanes > 1 || op->args.empty()) return Atom(e);
     if (IsBool(op->dtype)) return z_.mk_ite(ctx_, Bool(e), Num(1), Num(0));
     if (!IsInteger(op->dtype)) return Atom(e);
-    if (impl_->Wraps(op->dtype) && !impl_->Faithful(impl_->ToLinear(e), op->dtype)) return Atom(e);
+    if (impl_->Wraps(op->dtype)) {
+      // A sum in the type's range is that of integers, though a part of it may wrap.
+      LinearForm f = impl_->ToLinear(e);
+      if (!impl_->Faithful(f, op->dtype)) return Atom(e);
+      if (f.terms.size() != 1 || f.terms[0].second != 1 || f.constant != 0) return Sum(f);
+    }
     auto arg = [&](int i) { return Int(op->args[i]); };
     bool positive = op->args.size() == 2 && impl_->BoundsOf(op->args[1]).lo > 0;
     bool nonnegative = impl_->BoundsOf(op->args[0]).lo >= 0;
@@ -206,7 +219,7 @@ class Query {
       case OpCode::kSub:
         return Two(z_.mk_sub, arg(0), arg(1));
       case OpCode::kMul:
-        return Two(z_.mk_mul, arg(0), arg(1));
+        return impl_->ProductFits(op) ? Two(z_.mk_mul, arg(0), arg(1)) : Atom(e);
       case OpCode::kNeg:
         return Two(z_.mk_sub, Num(0), arg(0));
       case OpCode::kFloorDiv:
@@ -230,8 +243,11 @@ class Query {
         return z_.mk_ite(ctx_, Bool(op->args[0]), arg(1), arg(2));
       case OpCode::kCast: {
         DataType from = op->args[0].dtype();
-        bool widens = IsInteger(from) && (op->dtype.bits > from.bits || op->dtype.bits >= 32);
-        return widens ? arg(0) : Atom(e);
+        if (!IsInteger(from) && !IsBool(from)) return Atom(e);
+        bool index = IsIndexCast(from, op->dtype) && !impl_->Wraps(op->dtype);
+        Interval a = impl_->BoundsOf(op->args[0]), type = RangeOfType(op->dtype);
+        bool kept = a.Bounded() && a.lo >= type.lo && a.hi <= type.hi;
+        return index || kept ? arg(0) : Atom(e);
       }
       default:
         return Atom(e);

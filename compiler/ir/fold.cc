@@ -66,27 +66,32 @@ Expr FoldConstants(OpCode op, const std::vector<Expr>& args, DataType dtype) {
   return value ? MakeFloat(*value, dtype) : Expr();
 }
 
+// (y op c1) op c as y op (c1 op c): right for what wraps, and for the integers of indices if the
+// number is one of theirs.
+Expr Regroup(OpCode op, const OpObj* inner, int64_t c, DataType dtype) {
+  auto c1 = AsInt(inner->args[1]);
+  if (!c1) return Expr();
+  const int64_t folded = *EvalInt(op, *c1, c, dtype);
+  int64_t exact;
+  const bool beyond = op == OpCode::kAdd ? __builtin_add_overflow(*c1, c, &exact)
+                                         : __builtin_mul_overflow(*c1, c, &exact);
+  if (IsInt(dtype) && dtype.bits >= 32 && (beyond || exact != folded)) return Expr();
+  return MakeOp(op, {inner->args[0], MakeConst(folded, dtype)}, dtype);
+}
+
 // x op c for integers; `c` is the value of `args[1]`.
 Expr FoldIntRight(OpCode op, const Expr& x, int64_t c, DataType dtype) {
   const bool zero = c == 0, one = c == 1;
   switch (op) {
     case OpCode::kAdd:
       if (zero) return x;
-      // (y + c1) + c: wrapping addition is associative.
-      if (const OpObj* add = AsOp(x, OpCode::kAdd)) {
-        if (auto c1 = AsInt(add->args[1])) {
-          return MakeOp(op, {add->args[0], MakeConst(*EvalInt(op, *c1, c, dtype), dtype)}, dtype);
-        }
-      }
+      // (y + c1) + c
+      if (const OpObj* add = AsOp(x, OpCode::kAdd)) return Regroup(op, add, c, dtype);
       return Expr();
     case OpCode::kMul:
       if (zero) return MakeConst(0, dtype);
       if (one) return x;
-      if (const OpObj* mul = AsOp(x, OpCode::kMul)) {
-        if (auto c1 = AsInt(mul->args[1])) {
-          return MakeOp(op, {mul->args[0], MakeConst(*EvalInt(op, *c1, c, dtype), dtype)}, dtype);
-        }
-      }
+      if (const OpObj* mul = AsOp(x, OpCode::kMul)) return Regroup(op, mul, c, dtype);
       return Expr();
     case OpCode::kSub:
     case OpCode::kShl:
