@@ -3,6 +3,7 @@
 // point of a small domain; and the shapes that code generation counts on.
 #include "compiler/arith/analyzer.h"
 #include "compiler/ir/text.h"
+#include "reference.h"
 
 #include <gtest/gtest.h>
 #include <random>
@@ -28,15 +29,14 @@ struct Domain {
     int64_t points = 1;
     for (int64_t n : extents) points *= n;
     for (int64_t p = 0; p < points; ++p) {
-      auto value = [&](const VarObj* v) -> std::optional<int64_t> {
-        int64_t rest = p;
-        for (size_t i = 0; i < vars.size(); ++i) {
-          if (vars[i].get() == v) return rest % extents[i];
-          rest /= extents[i];
-        }
-        return std::nullopt;
-      };
-      ASSERT_EQ(EvaluateInt(a, value), EvaluateInt(b, value)) << Print(a) << " is not " << Print(b);
+      Point point;
+      int64_t rest = p;
+      for (size_t i = 0; i < vars.size(); ++i) {
+        point[vars[i].get()] = rest % extents[i];
+        rest /= extents[i];
+      }
+      Reference reference(Meaning::kIndex, point);
+      ASSERT_EQ(reference(a), reference(b)) << Print(a) << " is not " << Print(b);
     }
   }
 };
