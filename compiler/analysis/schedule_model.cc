@@ -374,6 +374,21 @@ class Builder {
     }
   }
 
+  // The roles of the units that use registers which this one uses.
+  std::set<int> RolesOfRegisters(const Unit& unit) const {
+    std::set<int> roles;
+    for (const Use& use : unit.uses) {
+      if (!IsRegister(use.storage->space())) continue;
+      for (const Unit& other : model_.units) {
+        if (other.role < 0) continue;
+        for (const Use& o : other.uses) {
+          if (o.storage == use.storage) roles.insert(other.role);
+        }
+      }
+    }
+    return roles;
+  }
+
   // Units that no scope names: with one role in place; with several by the role that alone has
   // their registers.
   void Rest() {
@@ -385,16 +400,7 @@ class Builder {
         changed = false;
         for (Unit& u : model_.units) {
           if (u.role >= 0) continue;
-          std::set<int> roles;
-          for (const Use& use : u.uses) {
-            if (!IsRegister(use.storage->space())) continue;
-            for (const Unit& other : model_.units) {
-              if (other.role < 0) continue;
-              for (const Use& o : other.uses) {
-                if (o.storage == use.storage) roles.insert(other.role);
-              }
-            }
-          }
+          std::set<int> roles = RolesOfRegisters(u);
           if (roles.size() != 1) continue;
           u.role = *roles.begin();
           changed = true;

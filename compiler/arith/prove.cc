@@ -27,7 +27,7 @@ bool Analyzer::Impl::FailedBefore(const LinearForm& f, int fuel) {
   auto append = [&](const auto& x) { key.append(reinterpret_cast<const char*>(&x), sizeof(x)); };
   append(f.constant);
   for (const auto& [atom, k] : f.terms) {
-    append(atom.get());
+    append(reinterpret_cast<uintptr_t>(atom.get()));
     append(k);
   }
   auto [it, fresh] = failed.try_emplace(std::move(key), fuel, f);

@@ -10,6 +10,7 @@
 #include "support/diagnostics.h"
 
 #include <map>
+#include <set>
 
 namespace tilescale {
 

@@ -276,9 +276,8 @@ void Printer::Stmt(const ir::Stmt& s) {
       return;
     case ir::NodeKind::kCheck: {
       const auto* c = s.as<ir::CheckObj>();
-      if (!c->assume)
-        Put("ts::device_assert(" + IndexOrValue(c->cond) + ", " + Quoted(ir::Str(c->message)) +
-            ");");
+      if (c->assume) return;
+      Put("ts::device_assert(" + IndexOrValue(c->cond) + ", " + Quoted(ir::Str(c->message)) + ");");
       return;
     }
     default:

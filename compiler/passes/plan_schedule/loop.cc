@@ -263,8 +263,7 @@ bool Loop::Covered(const Use& read, size_t reader) const {
   }
   if (boxes.empty()) return false;
   int64_t need = 1, have = 0;
-  for (size_t d = 0; d < read.region->extent.size(); ++d)
-    need *= AsInt(read.region->extent[d]).value_or(1);
+  for (const Expr& n : read.region->extent) need *= AsInt(n).value_or(1);
   for (const Box& b : boxes) have += b.Volume();
   return have == need;
 }
