@@ -471,3 +471,22 @@ def test_steps(name):
     assert re.findall(r"pipe \S+ (\(.*?\) depth \d+)", text) == pipes
     got = re.search(r"all: (.*)", text).group(1).replace('"pipe"', "p").replace("pipe_1", "p_1")
     assert got == steps
+
+
+UNALIGNED = """
+s = T.alloc_shared((32,), "int8")
+for k in T.Pipelined(5, {hint}):
+    T.copy(A[k], s)
+    T.copy(s, C[k, 0])
+"""
+
+
+@pytest.mark.parametrize("hint", ["num_stages=2", "stage=[0, 2]"])
+def test_a_copy_that_begins_at_the_index(hint):
+    """No fact of the launch can say that its rows are aligned."""
+    shapes = 'A: T.Tensor((36,), "int8"), C: T.Tensor((5, 32), "int8")'
+    kernel = tilescale.compile(program(UNALIGNED.format(hint=hint), shapes), target="sim")
+    a = np.random.default_rng().integers(-128, 128, 36).astype(np.int8)
+    c = np.zeros((5, 32), np.int8)
+    kernel(a, c)
+    assert (c == np.stack([a[k : k + 32] for k in range(5)])).all()

@@ -119,7 +119,10 @@ int64_t AsyncBytes(const Region& src, const OpContext& ctx) {
       return true;
     };
     int last = a->ndim() - 1;
-    ok = ok && multiple(src->begin[last]) && multiple(src->extent[last]);
+    // Of extents and strides of the tensor the host knows; where the region begins may be a loop's
+    // or a block's index.
+    ok = ok && ctx.analyzer->Divides(n, src->begin[last]) &&
+         ctx.analyzer->Divides(n, src->extent[last]);
     if (a->strides.empty()) {
       ok = ok && (last == 0 || multiple(a->shape[last]));
       if (src->check_hi >> last & 1) ok = ok && multiple(a->shape[last]);
