@@ -203,7 +203,7 @@ class IpcHeap : public SymmetricHeap {
   std::vector<std::pair<int64_t, int64_t>> segments_;  // offset, bytes
 };
 
-[[maybe_unused]] const bool registered = [] {
+[[maybe_unused]] const bool kRegistered = [] {
   const auto transport = [](bool wants_files) {
     return [wants_files](const HeapRequest& request) -> std::shared_ptr<SymmetricHeap> {
       if (request.own < 0 || request.limit <= 0) {

@@ -298,18 +298,15 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
   return place;
 }
 
-void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool write, bool atomic,
-                       bool async, const Expr& guard, const Span& span, Reading* out) {
+Access* AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, const Expr& guard,
+                          const Span& span, Reading* out) {
   Space space = b->space();
-  if (space != Space::kShared && space != Space::kGlobal) return;
+  if (space != Space::kShared && space != Space::kGlobal) return nullptr;
   Found found;
   Access& a = found.access;
   auto home = home_.find(b->storage.get());
   a.storage = home == home_.end() ? b->storage.get() : home->second;
   a.shared = space == Space::kShared;
-  a.write = write;
-  a.atomic = atomic;
-  a.async = async;
   a.span = span;
   a.by = reading_;
   if (auto it = placed_.find(a.storage); it != placed_.end()) {
@@ -327,6 +324,7 @@ void AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, bool w
   Expr when = guard.defined() ? Inline(guard) : guard;
   found.access.place = PlaceOf(b, full, count, when, a, home != home_.end());
   out->found.push_back(std::move(found));
+  return &out->found.back().access;
 }
 
 void AccessReader::ReadExpr(const Expr& e, const Expr& guard, const Span& span, Reading* out) {
@@ -334,8 +332,7 @@ void AccessReader::ReadExpr(const Expr& e, const Expr& guard, const Span& span, 
     if (n->kind == NodeKind::kLoad) {
       const auto* load = static_cast<const LoadObj*>(n);
       if (!load->index.empty()) {
-        Add(load->buffer, load->index[0], load->dtype.lanes, false, false, false,
-            And(guard, load->guard), span, out);
+        Add(load->buffer, load->index[0], load->dtype.lanes, And(guard, load->guard), span, out);
       }
     }
     return true;
@@ -367,12 +364,12 @@ void AccessReader::AddCall(const CallObj* call, Reading* out) {
   for (const Effect& effect : isa::EffectsOf(call)) {
     const Region& r = effect.region;
     int64_t count = r->extent.empty() ? 1 : AsInt(r->extent[0]).value_or(Place::kUnknown);
-    size_t before = out->found.size();
-    Add(r->buffer, r->begin[0], count, effect.mode != ir::Mode::kRead,
-        effect.mode == ir::Mode::kAtomic, effect.done == Done::kCpAsync, call->guard, call->span,
-        out);
-    if (out->found.size() == before) continue;
-    Access& a = out->found.back().access;
+    Access* added = Add(r->buffer, r->begin[0], count, call->guard, call->span, out);
+    if (added == nullptr) continue;
+    Access& a = *added;
+    a.write = effect.mode != ir::Mode::kRead;
+    a.atomic = effect.mode == ir::Mode::kAtomic;
+    a.async = effect.done == Done::kCpAsync;
     a.one = effect.by == By::kOne;
     a.release = a.one && effect.order == Order::kRelease;
     a.acquire = a.one && effect.order == Order::kAcquire;
@@ -416,8 +413,9 @@ void AccessReader::Collect(const Stmt& s, Reading* out) {
         if (store->guard.defined()) ReadExpr(store->guard, Expr(), store->span, out);
         if (!store->index.empty()) {
           ReadExpr(store->index[0], store->guard, store->span, out);
-          Add(store->buffer, store->index[0], store->value.dtype().lanes, true, false, false,
-              store->guard, store->span, out);
+          Access* a = Add(store->buffer, store->index[0], store->value.dtype().lanes, store->guard,
+                          store->span, out);
+          if (a != nullptr) a->write = true;
         }
         return false;
       }

@@ -59,8 +59,9 @@ class AccessReader {
   };
   void Collect(const ir::Stmt& s, Reading* out);
   void ReadExpr(const ir::Expr& e, const ir::Expr& guard, const ir::Span& span, Reading* out);
-  void Add(const ir::Buffer& b, const ir::Expr& index, int64_t count, bool write, bool atomic,
-           bool async, const ir::Expr& guard, const ir::Span& span, Reading* out);
+  // A read; the caller says what else it is. Null: of no memory that threads share.
+  Access* Add(const ir::Buffer& b, const ir::Expr& index, int64_t count, const ir::Expr& guard,
+              const ir::Span& span, Reading* out);
   void AddCall(const ir::CallObj* call, Reading* out);
   std::shared_ptr<const Place> PlaceOf(const ir::Buffer& b, const ir::Expr& index, int64_t count,
                                        const ir::Expr& guard, const Access& a, bool there);
