@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .edges import Edges
 from .expressions import Expressions, Leaf, cast, fits
 from .gemms import Gemms
 from .program import ERROR, EXACT, SHARED_LIMIT, Argument, Tile, Value, chance, is_float, product, size_of
@@ -17,7 +18,7 @@ LETTERS = "ijk"
 NO_LAYOUT = "Layout infer conflict"
 
 
-class Statements(Gemms):
+class Statements(Gemms, Edges):
     def __init__(self, g: Generator) -> None:
         self.g, self.rng, self.out = g, g.rng, g.out
         self.trips = 1  # how often the place that is written runs
@@ -514,6 +515,8 @@ class Statements(Gemms):
             + [lambda: self.loop(1)] * 3
             + [lambda: self.assign(rng.choice(g.tiles), whole=False)] * 3
             + [lambda: self.branch(g.tiles), lambda: self.out("T.sync_threads()")]
+            + [self.data_loop, self.wrapping, self.narrow_index, self.block_digits, self.recast]
+            + [self.loaded_cell, self.thread_range, self.hinted, self.stated]
         )
         for _ in range(rng.randint(1, 6)):
             rng.choice(choices)()
