@@ -86,8 +86,8 @@ def child(name: str, arch: str) -> dict[str, Any]:
     watch.parts["sim compile"], watch.parts["sim load"] = float(loaded["compile_ms"]), float(loaded["load_ms"])
     return {
         "parts": watch.parts,
-        "passes": {str(p): int(us) / 1e3 for p, us, _ in passes},
-        "nodes": max(int(nodes) for _, _, nodes in passes),
+        "passes": {str(p): int(us) / 1e3 for p, us, *_ in passes},
+        "nodes": max(int(nodes) for _, _, nodes, _ in passes),
     }
 
 

@@ -80,11 +80,24 @@ Cover CompareOwners(const Place& a, const Place& b) {
   return worst;
 }
 
+// Elements of the two places in global memory are equal where their numbers are.
+bool Comparable(const Place& a, const Place& b) {
+  return &a == &b || (a.from_start && b.from_start && a.shift == b.shift && a.stride == b.stride &&
+                      a.elem_bytes == b.elem_bytes);
+}
+
+// All elements of one lie before all of the other: so cheap that it is not worth remembering.
+bool InOrder(const Place& a, const Place& b) {
+  if (&a == &b || !Comparable(a, b)) return false;
+  const Place::Touches *x = a.touches(), *y = x == nullptr ? nullptr : b.touches();
+  if (x == nullptr || y == nullptr) return false;
+  return x->empty() || y->empty() || x->back().first < y->front().first ||
+         y->back().first < x->front().first;
+}
+
 // Does no thread touch an element of global memory that another one touches at the other place?
 bool Apart(const Place& a, const Place& b) {
-  bool comparable = a.from_start && b.from_start && a.shift == b.shift && a.stride == b.stride &&
-                    a.elem_bytes == b.elem_bytes;
-  if (&a != &b && !comparable) return false;
+  if (!Comparable(a, b)) return false;
   const Place::Touches *x = a.touches(), *y = x == nullptr ? nullptr : b.touches();
   if (x == nullptr || y == nullptr) return false;
   size_t i = 0, j = 0;
@@ -162,6 +175,7 @@ Cover Coverage::Needed(const Access& a, const Access& b) {
     int64_t depth = a.token->depth, distance = a.slot - b.slot;
     if ((distance % depth + depth) % depth != 0) return Cover::kNothing;
   }
+  if (!a.shared && InOrder(*a.place, *b.place)) return Cover::kNothing;
   auto [it, fresh] = known_.try_emplace({a.place.get(), b.place.get()}, Cover::kNothing);
   if (fresh && a.shared) it->second = CompareOwners(*a.place, *b.place);
   if (fresh && !a.shared && !Apart(*a.place, *b.place)) it->second = Cover::kBlock;

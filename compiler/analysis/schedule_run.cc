@@ -77,6 +77,13 @@ class Runner {
     RaiseAt(span, "CompileError", "schedule: ", parts...);
   }
 
+  // Loops around scheduled ones go round once more in the first iteration of those around them
+  // only: each is left and entered again, and a nest costs its depth, not its power of two.
+  static int64_t OuterTrips(const Region* r, const At& at) {
+    bool first = std::all_of(at.begin(), at.end(), [](int64_t n) { return n == 0; });
+    return r->owner.kind() == NodeKind::kFor && first ? kOuterTrips : 1;
+  }
+
   // -- the events of each role, in its order
   void Trace(const Region* r, int role, At* at) {
     for (size_t i = 0; i < r->segments.size(); ++i) {
@@ -88,8 +95,7 @@ class Runner {
         Leaf(child, role, at);
         continue;
       }
-      int64_t trips = child->owner.kind() == NodeKind::kFor ? kOuterTrips : 1;
-      for (int64_t n = 0; n < trips; ++n) {
+      for (int64_t n = 0; n < OuterTrips(child, *at); ++n) {
         at->push_back(n);
         Trace(child, role, at);
         at->pop_back();
@@ -124,8 +130,7 @@ class Runner {
         order_[{u, *at}] = static_cast<int64_t>(order_.size());
       if (i >= r->children.size()) continue;
       const Region* child = r->children[i].get();
-      bool loop = child->owner.kind() == NodeKind::kFor;
-      int64_t trips = child->leaf() ? trips_ : loop ? kOuterTrips : 1;
+      int64_t trips = child->leaf() ? trips_ : OuterTrips(child, *at);
       for (int64_t n = 0; n < trips; ++n) {
         at->push_back(n);
         Sequential(child, at);

@@ -6,6 +6,7 @@
 #include "compiler/ir/builder.h"
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
+#include "compiler/ir/visits.h"
 #include "compiler/passes/passes.h"
 #include "support/diagnostics.h"
 #include "support/files.h"
@@ -60,7 +61,10 @@ class Times {
  public:
   explicit Times(std::vector<PassTime>* out) : out_(out) {}
   void Add(const char* what, const ir::Func& after, int64_t us) {
-    if (out_ != nullptr) out_->push_back({what, us, CountNodes(after)});
+    if (out_ == nullptr) return;
+    const int64_t visits = ir::VisitsMade() - before_;
+    out_->push_back({what, us, CountNodes(after), visits});
+    before_ = ir::VisitsMade();
   }
   // What runs outside of the pipeline.
   template <class F>
@@ -73,6 +77,7 @@ class Times {
 
  private:
   std::vector<PassTime>* out_;
+  int64_t before_ = ir::VisitsMade();
 };
 
 // Lowers one variant; its launch program and text are appended to `artifact`.

@@ -17,7 +17,8 @@ namespace tilescale::driver {
 struct PassTime {
   std::string pass;
   int64_t microseconds;
-  int64_t nodes;  // of the program after it
+  int64_t nodes;   // of the program after it
+  int64_t visits;  // of nodes, by its walks and rewrites
 };
 
 // All that Compile's result depends on, as text: the program in canonical form, its options and the

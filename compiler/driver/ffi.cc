@@ -27,14 +27,14 @@ ffi::Optional<ffi::String> CacheTextOf(ir::Func f, ffi::String target,
   return ffi::String(*text);
 }
 
-// [[pass, microseconds, nodes], …] of one compilation.
+// [[pass, microseconds, nodes, visits], …] of one compilation.
 ffi::Array<ffi::Any> CompileTimes(ir::Func f, ffi::String target,
                                   ffi::Map<ffi::String, ffi::Any> options) {
   std::vector<PassTime> times;
   Compile(WithOptions(f, options), target::ParseTarget(ir::Str(target)), 0, &times);
   ffi::Array<ffi::Any> out;
   for (const PassTime& t : times)
-    out.push_back(ffi::Array<ffi::Any>{ffi::String(t.pass), t.microseconds, t.nodes});
+    out.push_back(ffi::Array<ffi::Any>{ffi::String(t.pass), t.microseconds, t.nodes, t.visits});
   return out;
 }
 

@@ -2,6 +2,7 @@
 #include "compiler/ir/build.h"
 #include "compiler/ir/fold.h"
 #include "compiler/ir/visit.h"
+#include "compiler/ir/visits.h"
 #include "support/diagnostics.h"
 
 #include <string_view>
@@ -115,6 +116,7 @@ class FieldMutator {
 
 Expr Mutator::MutateExpr(const Expr& e) {
   if (!e.defined()) return e;
+  CountVisit();
   switch (e.kind()) {
 #define TS_NODE(name, parent) \
   case NodeKind::k##name:     \
@@ -128,6 +130,7 @@ Expr Mutator::MutateExpr(const Expr& e) {
 
 Stmt Mutator::MutateStmt(const Stmt& s) {
   if (!s.defined()) return s;
+  CountVisit();
   switch (s.kind()) {
 #define TS_NODE(name, parent) \
   case NodeKind::k##name:     \

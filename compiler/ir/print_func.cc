@@ -43,18 +43,15 @@ std::unordered_set<const NodeObj*> UsedSymbols(const KernelObj* kernel) {
 void Names::Pop() {
   for (const NodeObj* symbol : scopes_.back()) {
     auto it = names_.find(symbol);
-    taken_.erase(it->second);
+    taken_.Free(it->second);
     names_.erase(it);
   }
   scopes_.pop_back();
 }
 
 const std::string& Names::Add(const NodeObj* symbol, std::string_view wish, size_t scope) {
-  const std::string base = Sanitize(wish);
-  std::string name = base;
-  for (int i = 1; !taken_.insert(name).second; ++i) name = base + "_" + std::to_string(i);
   scopes_[scope].push_back(symbol);
-  return names_[symbol] = name;
+  return names_[symbol] = taken_.Make(Sanitize(wish));
 }
 
 const std::string& Names::Declare(const NodeObj* symbol, std::string_view wish) {

@@ -4,6 +4,7 @@
 
 #include "compiler/ir/op_def.h"
 #include "compiler/ir/text.h"
+#include "compiler/ir/unique_names.h"
 
 #include <map>
 #include <optional>
@@ -35,7 +36,7 @@ class Names {
   const std::string& Add(const NodeObj* symbol, std::string_view wish, size_t scope);
 
   std::unordered_map<const NodeObj*, std::string> names_;
-  std::unordered_set<std::string> taken_;
+  UniqueNames taken_;
   std::vector<std::vector<const NodeObj*>> scopes_;
 };
 

@@ -3,6 +3,7 @@
 
 #include "compiler/ir/build.h"
 #include "compiler/ir/fold.h"
+#include "compiler/ir/visits.h"
 #include "support/diagnostics.h"
 
 #include <tvm/ffi/extra/structural_equal.h>
@@ -47,6 +48,8 @@ bool IsSymbol(NodeKind kind) {
   return kind == NodeKind::kBuffer || kind == NodeKind::kStorage || kind == NodeKind::kToken;
 }
 
+thread_local int64_t visits = 0;
+
 void ForEachExprOfBuffer(const Buffer& buffer, const Visit& f) {
   if (!buffer.defined()) return;
   VisitField(buffer->shape, f);
@@ -55,6 +58,14 @@ void ForEachExprOfBuffer(const Buffer& buffer, const Visit& f) {
 }
 
 }  // namespace
+
+int64_t VisitsMade() {
+  return visits;
+}
+
+void CountVisit() {
+  ++visits;
+}
 
 bool IsExprKind(NodeKind kind) {
   switch (kind) {
@@ -86,11 +97,14 @@ void ForEachChild(const NodeObj* node, const Visit& f) {
 
 void Walk(const NodeObj* node, const std::function<bool(const NodeObj*)>& enter,
           const Visit& leave) {
+  int64_t taken = 0;
   const Visit visit = [&](const NodeObj* n) {
+    ++taken;
     if (enter(n)) ForEachChild(n, visit);
     if (leave) leave(n);
   };
   visit(node);
+  visits += taken;
 }
 
 void ForEachExpr(const StmtObj* s, const std::function<void(const Expr&)>& f) {

@@ -2,13 +2,13 @@
 // Ingest: the only entry from the builder or from text (passes.h). What both must deliver is
 // verified, and every unit gets the label by which schedules and explain() name it.
 #include "compiler/ir/op_def.h"
+#include "compiler/ir/unique_names.h"
 #include "compiler/ir/verify.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/passes.h"
 
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace tilescale::passes {
 
@@ -117,16 +117,12 @@ class Labeller : public Mutator {
 
   // The first user of a label keeps it; others get a number that nobody wrote.
   std::string Unique(const std::string& base, bool from_user) {
-    bool reserved = users_.count(base) != 0 && !from_user;
-    if (!reserved && taken_.insert(base).second) return base;
-    for (int i = 2;; ++i) {
-      std::string label = base + "_" + std::to_string(i);
-      if (users_.count(label) == 0 && taken_.insert(label).second) return label;
-    }
+    if (from_user && taken_.Take(base)) return base;
+    return taken_.Make(base, [&](const std::string& label) { return users_.count(label) != 0; });
   }
 
   std::unordered_map<std::string, int> users_;  // labels that the program has
-  std::unordered_set<std::string> taken_;
+  UniqueNames taken_{2};
   bool pipelined_ = false;  // the next Seq is the body of a pipelined loop
   bool unit_ = false;       // the next statement stands directly in one
 };

@@ -40,19 +40,16 @@ std::string Printer::Name(const ir::NodeObj* symbol, std::string_view wish) {
       base.rfind("TS_", 0) == 0)
     base = "v" + base;
   if (base.rfind("__", 0) == 0) base = "v" + base;
-  std::string name = base;
-  while (Reserved().count(name) || !used_.insert(name).second)
-    name = base + "_" + std::to_string(++suffixes_[base]);
-  return names_[symbol] = name;
+  return names_[symbol] =
+             used_.Make(base, [](const std::string& n) { return Reserved().count(n) != 0; });
 }
 
 void Printer::PrintKernel(const ir::Kernel& k) {
   names_.clear();
-  used_.clear();
-  suffixes_.clear();
+  used_.Clear();
   declared_.clear();
   read_only_.clear();
-  used_.insert(std::string(k->name));
+  used_.Take(std::string(k->name));
   std::string signature, trampoline;
   int position = 0;
   for (const ir::KernelParam& p : ir::KernelParams(func_, k)) {

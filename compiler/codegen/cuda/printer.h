@@ -4,6 +4,7 @@
 
 #include "compiler/ir/func.h"
 #include "compiler/ir/kernel_params.h"
+#include "compiler/ir/unique_names.h"
 
 #include <map>
 #include <set>
@@ -66,11 +67,10 @@ class Printer {
   std::string out_;
   int indent_ = 0;
   std::set<std::string> headers_;
-  std::set<std::string> used_;
+  ir::UniqueNames used_;
   std::unordered_map<const ir::NodeObj*, std::string> names_;         // Var, Storage
   std::unordered_map<const ir::StorageObj*, ir::DataType> declared_;  // element type of the C array
   std::unordered_set<const ir::StorageObj*> pointers_;  // declared in the block being printed
-  std::unordered_map<std::string, int> suffixes_;       // the last one given to a name
   std::set<const ir::StorageObj*> read_only_;
   std::set<const ir::NodeObj*> unrolled_;  // variables of the enclosing fully unrolled loops
   std::set<const ir::NodeObj*> indices_;   // variables that an index or a bound is made of

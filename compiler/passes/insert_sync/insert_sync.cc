@@ -6,6 +6,7 @@
 // commits and waits; slots become counters.
 #include "compiler/ir/diag.h"
 #include "compiler/ir/text.h"
+#include "compiler/ir/visits.h"
 #include "compiler/isa/instr.h"
 #include "compiler/passes/insert_sync/access.h"
 #include "compiler/passes/insert_sync/barriers.h"
@@ -58,7 +59,9 @@ class Walker {
   }
 
  private:
-  static bool HasSync(const Stmt& s) {
+  bool HasSync(const Stmt& s) {
+    auto [it, fresh] = has_sync_.try_emplace(s.get(), false);
+    if (!fresh) return it->second;
     bool found = false;
     Walk(s, [&](const NodeObj* n) {
       if (n->kind == NodeKind::kTokenOp || n->kind == NodeKind::kGroup) found = true;
@@ -68,7 +71,7 @@ class Walker {
       }
       return !found;
     });
-    return found;
+    return has_sync_[s.get()] = found;
   }
 
   // Do the barriers that are there order everything?
@@ -86,6 +89,7 @@ class Walker {
 
   void Visit(const Stmt& s) {
     if (!s.defined() || missing_) return;
+    CountVisit();
     switch (s.kind()) {
       case NodeKind::kSeq:
         for (const Stmt& x : s.as<SeqObj>()->stmts) Visit(x);
@@ -222,15 +226,39 @@ class Walker {
   void VisitFor(const ForObj* loop, const Stmt& s) {
     ReadControl({loop->begin, loop->extent}, s);
     auto trips = AsInt(loop->extent);
-    int64_t rounds = 2;
-    Walk(loop->body, [&](const NodeObj* n) {
-      if (n->kind == NodeKind::kTokenOp) {
-        rounds = std::max(rounds, static_cast<const TokenOpObj*>(n)->token->depth + 1);
-      }
-      return true;
-    });
-    if (trips) rounds = std::min(rounds, *trips);
+    Rounds rounds = RoundsOf(loop->body);
+    if (trips) rounds.first = std::min(rounds.first, *trips);
     VisitLoop(rounds, trips.has_value(), [] {}, [&] { Visit(loop->body); });
+  }
+
+  // How often a loop is walked: until its slots have gone round. In a later round of a loop around
+  // it, once shows all there is to see: what its own iterations carry was found in the first, and
+  // what comes from before it meets every statement. Unless it turns slots itself: each must meet
+  // what came before. So the work grows with the depth of a nest, not with its power of two.
+  struct Rounds {
+    int64_t first;  // in the first round of all loops around
+    bool turns;     // slots, in its own body
+  };
+  Rounds RoundsOf(const Stmt& body) {
+    if (auto it = rounds_.find(body.get()); it != rounds_.end()) return it->second;
+    int64_t rounds = 2;
+    bool turns = false;
+    int inner = 0;
+    auto is_loop = [](const NodeObj* n) {
+      return n->kind == NodeKind::kFor || n->kind == NodeKind::kWhile;
+    };
+    Walk(
+        body,
+        [&](const NodeObj* n) {
+          inner += is_loop(n) ? 1 : 0;
+          if (n->kind == NodeKind::kTokenOp) {
+            rounds = std::max(rounds, static_cast<const TokenOpObj*>(n)->token->depth + 1);
+            turns = turns || inner == 0;
+          }
+          return true;
+        },
+        [&](const NodeObj* n) { inner -= is_loop(n) ? 1 : 0; });
+    return rounds_[body.get()] = {rounds, turns};
   }
 
   // The condition is read behind the head.
@@ -241,7 +269,7 @@ class Walker {
       auto it = barriers_.find(s.get());
       if (it != barriers_.end() && divider_ != s.get()) it->second.in_head = true;
     };
-    VisitLoop(2, false, head, [&] { Visit(loop->body); });
+    VisitLoop({2, false}, false, head, [&] { Visit(loop->body); });
   }
 
   // What decides control, read in front of `s`, or for a loop with a head behind that.
@@ -258,15 +286,20 @@ class Walker {
 
   // `head` runs once more than the body. `runs`: the loop runs at least once, or certainly not.
   template <typename Head, typename Body>
-  void VisitLoop(int64_t rounds, bool runs, Head head, Body body) {
+  void VisitLoop(Rounds rounds, bool runs, Head head, Body body) {
     head();
     Pending before = pending_;
     exits_.emplace_back();
-    for (int64_t i = 0; i < rounds; ++i) {
+    const bool again = again_;
+    const int64_t count =
+        again && !rounds.turns ? std::min<int64_t>(1, rounds.first) : rounds.first;
+    for (int64_t i = 0; i < count; ++i) {
+      again_ = again || i > 0;
       body();
       pending_.Add(exits_.back().continued);
       head();
     }
+    again_ = again;
     pending_.Add(exits_.back().broken);
     exits_.pop_back();
     // It may run not at all: then no barrier in it has ordered what came before.
@@ -466,8 +499,10 @@ class Walker {
   std::map<std::string, Access> trusted_;
   bool user_orders_;
   bool checking_ = false, missing_ = false;
+  bool again_ = false;                 // in a later round of a loop around
   std::vector<const StmtObj*> order_;  // statements with barriers, as they were found
-  std::map<const StmtObj*, bool> units_;
+  std::map<const StmtObj*, bool> units_, has_sync_;
+  std::map<const StmtObj*, Rounds> rounds_;              // of loops, by their bodies
   std::map<const StmtObj*, std::vector<Stmt>> control_;  // reads of conditions and bounds
   struct Exits {
     Pending broken, continued;

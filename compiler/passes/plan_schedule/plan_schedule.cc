@@ -6,6 +6,7 @@
 #include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
 #include "compiler/ir/hint.h"
+#include "compiler/ir/unique_names.h"
 #include "compiler/ir/visit.h"
 #include "compiler/isa/instr.h"
 #include "compiler/ops/tile_op.h"
@@ -105,12 +106,6 @@ class Planner {
     auto out = CopyNode(loop.get());
     out->kind_ = static_cast<int64_t>(ForKind::kSerial);
     return Stmt(out);
-  }
-
-  std::string Label(std::string wish) {
-    std::string name = wish;
-    for (int i = 1; !labels_.insert(name).second; ++i) name = wish + "_" + std::to_string(i);
-    return name;
   }
 
   // Why no statement may leave its iteration; empty: it may.
@@ -282,7 +277,7 @@ class Planner {
     std::vector<Stmt> body = l.stmts;
     for (const plan::Unit& u : l.units) {
       std::string label(u.stmt->label);
-      body[u.at] = WithLabel(u.stmt, Label(label.empty() ? "unit" : label));
+      body[u.at] = WithLabel(u.stmt, labels_.Make(label.empty() ? "unit" : label));
     }
     for (size_t rank = 0; rank < plan.order.size(); ++rank) {
       const plan::Unit& u = l.units[plan.order[rank]];
@@ -326,7 +321,7 @@ class Planner {
 
   std::string MakePipe(const plan::PipePlan& p) {
     auto pipe = ffi::make_object<PipeObj>();
-    pipe->name = Label("pipe");
+    pipe->name = labels_.Make("pipe");
     pipe->buffers = ffi::Array<Buffer>(p.buffers.begin(), p.buffers.end());
     pipe->depth = p.depth;
     pipe->from = kRole;
@@ -338,7 +333,7 @@ class Planner {
 
   const Kernel& kernel_;
   PassContext* ctx_;
-  std::set<std::string> labels_;
+  UniqueNames labels_;
   std::vector<Pipe> pipes_;
   std::vector<Scope> scopes_;
 };
