@@ -167,7 +167,7 @@ Cover Coverage::Needed(const Access& a, const Access& b) {
   if (a.atomic && b.atomic) return Cover::kNothing;
   if (a.shared != b.shared) return Cover::kNothing;
   if (a.storage != b.storage) {
-    if (!a.shared) return Cover::kNothing;  // parameters do not alias
+    if (!a.shared) return aliases_.May(a.storage, b.storage) ? Cover::kBlock : Cover::kNothing;
     bool apart = a.base + a.bytes <= b.base || b.base + b.bytes <= a.base;
     return apart ? Cover::kNothing : Cover::kBlock;
   }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "compiler/analysis/lanes.h"
+#include "compiler/analysis/writes.h"
 #include "compiler/ir/func.h"
 
 #include <memory>
@@ -90,6 +91,7 @@ enum class Cover : uint8_t { kNothing, kWarp, kBlock };
 // Remembers what it found about pairs of places.
 class Coverage {
  public:
+  explicit Coverage(const ir::Func& f) : aliases_(f) {}
   // `a` came first, and what `a.in_warp` says holds. Waits for asynchronous writes are the caller's
   // business.
   Cover Needed(const Access& a, const Access& b);
@@ -102,6 +104,7 @@ class Coverage {
     }
   };
   std::unordered_map<std::pair<const Place*, const Place*>, Cover, Hash> known_;
+  Aliases aliases_;
 };
 
 }  // namespace tilescale::analysis

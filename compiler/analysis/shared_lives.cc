@@ -51,14 +51,15 @@ class Finder {
         return;
       case NodeKind::kAlloc:
         Declare(s.as<AllocObj>());
-        return;
+        return TouchOwn(s);
       case NodeKind::kFor:
+        TouchOwn(s);
         Body([&] { Visit(s.as<ForObj>()->body); });
         return;
       case NodeKind::kWhile:
         Body([&] {
           Visit(s.as<WhileObj>()->head);
-          Touch(s.as<WhileObj>()->cond.get());
+          TouchOwn(s);
           Visit(s.as<WhileObj>()->body);
         });
         return;
@@ -66,7 +67,7 @@ class Finder {
         // Threads may run a branch apart from each other, without a barrier inside that could
         // order the end of one life before the beginning of the next.
         Body([&] {
-          Touch(s.as<IfObj>()->cond.get());
+          TouchOwn(s);
           Visit(s.as<IfObj>()->then_case);
           Visit(s.as<IfObj>()->else_case);
         });
@@ -135,6 +136,13 @@ class Finder {
     life.pinned = space == Space::kMbar;
     index_[alloc->buffer->storage.get()] = all_.size();
     all_.push_back(life);
+  }
+
+  // What a statement itself reads, without those inside of it.
+  void TouchOwn(const Stmt& s) {
+    ForEachChild(s.get(), [&](const NodeObj* child) {
+      if (!IsStmtKind(child->kind)) Touch(child);
+    });
   }
 
   void Touch(const NodeObj* node) {

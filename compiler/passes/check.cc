@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace tilescale::passes {
 
@@ -60,7 +61,8 @@ namespace {
 // Walks with the innermost condition that divides the threads, for the message.
 class ControlChecker {
  public:
-  explicit ControlChecker(const Kernel& kernel) : uniformity_(kernel) {}
+  explicit ControlChecker(const Kernel& kernel)
+      : uniformity_(kernel), threads_(kernel->user_threads()) {}
 
   void Visit(const Stmt& stmt, const StmtObj* divider) {
     if (!stmt.defined()) return;
@@ -86,8 +88,12 @@ class ControlChecker {
         Visit(loop->head, inner);
         return Visit(loop->body, inner);
       }
-      case NodeKind::kGroup:
-        return Visit(static_cast<const GroupObj*>(s)->body, divider);
+      case NodeKind::kGroup: {
+        const GroupObj* outer = std::exchange(group_, static_cast<const GroupObj*>(s));
+        Visit(group_->body, divider);
+        group_ = outer;
+        return;
+      }
       case NodeKind::kTileOp: {
         const auto* op = static_cast<const TileOpObj*>(s);
         if (SyntaxOf(op).participants != Participants::kGroup) return;
@@ -97,8 +103,13 @@ class ControlChecker {
         return Collective(s, "T.Parallel", divider);
       case NodeKind::kCall: {
         std::string name = static_cast<const CallObj*>(s)->instr;
-        if (name.starts_with("bar.cta")) {
-          Collective(s, "T.sync_threads", divider, ": T.sync_threads(id, count)");
+        if (!name.starts_with("bar.cta")) return;
+        Collective(s, "T.sync_threads", divider, ": T.sync_threads(id, count)");
+        if (group_ != nullptr && group_->count < threads_) {
+          RaiseAt(s->span, "CompileError", "T.sync_threads is a barrier of all ", threads_,
+                  " threads of the block, and only threads ", group_->first, " to ",
+                  group_->first + group_->count - 1,
+                  " get here: T.sync_threads(id, count) is one of a range of threads");
         }
         return;
       }
@@ -128,6 +139,8 @@ class ControlChecker {
   }
 
   Uniformity uniformity_;
+  int64_t threads_;
+  const GroupObj* group_ = nullptr;  // the innermost around
 };
 
 }  // namespace

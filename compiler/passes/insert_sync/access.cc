@@ -275,12 +275,13 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
   }
   std::string guards;
   for (const Expr& g : place->guards) guards += " if " + Print(Substitute(g, canonical));
-  std::string key = std::string(b->storage->name) + ":" + std::to_string(a.base) + ":" +
-                    Print(Substitute(index, canonical)) + loops + guards +
-                    (place->stride != nullptr ? " in rows" : "") + " x" +
-                    std::to_string(count * b->dtype.bits) + " by " + std::to_string(first_thread_) +
-                    "+" + std::to_string(threads_) + (there ? " there" : "");
-  auto [it, fresh] = places_.emplace(key, place);
+  // Views of one storage count in elements of their own.
+  std::string key = Print(Substitute(index, canonical)) + loops + guards +
+                    (place->stride != nullptr ? " in rows" : "") + " x" + std::to_string(count) +
+                    " of " + std::to_string(b->dtype.bits) + " by " +
+                    std::to_string(first_thread_) + "+" + std::to_string(threads_) +
+                    (there ? " there" : "");
+  auto [it, fresh] = places_.emplace(std::pair(b->storage.get(), std::move(key)), place);
   if (!fresh) return it->second;
   place->index = index;
   TakeShift(place.get());
@@ -406,6 +407,7 @@ void AccessReader::Collect(const Stmt& s, Reading* out) {
         return true;
       case NodeKind::kView:
         DeclareView(static_cast<const ViewObj*>(n));
+        ReadExpr(static_cast<const ViewObj*>(n)->pointer, Expr(), s->span, out);
         return false;
       case NodeKind::kStore: {
         const auto* store = static_cast<const StoreObj*>(n);

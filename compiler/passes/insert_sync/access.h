@@ -9,10 +9,12 @@
 #include "compiler/ir/visit.h"
 #include "compiler/passes/passes.h"
 
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace tilescale::sync {
@@ -93,7 +95,7 @@ class AccessReader {
   std::unordered_map<const ir::VarObj*, SlotOf> slots_;
   ir::VarMap slot_names_;  // the same for all slots of a token: counters tell them apart
   std::unordered_map<const ir::VarObj*, const ir::ForObj*> loops_;
-  std::unordered_map<std::string, std::shared_ptr<const Place>> places_;
+  std::map<std::pair<const ir::StorageObj*, std::string>, std::shared_ptr<const Place>> places_;
   std::unordered_map<const ir::StmtObj*, Reading> readings_;
 };
 

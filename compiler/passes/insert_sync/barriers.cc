@@ -91,10 +91,43 @@ class Inserter : public Mutator {
     ctx_->Record("insert-sync", span, "memory " + std::string(b.first.storage->name),
                  what + " between " + side(b.first) + " and " + side(b.second) +
                      (b.drain ? ", behind a wait for asynchronous copies" : ""));
-    // A group of one warp needs no more than a warp barrier.
-    if (warp || (group_ != nullptr && group_->count == target::Arch::kWarpSize))
-      return MakeCall("warp.sync", {MakeConst(0xffffffff, UInt(32))}, span);
-    return group_ == nullptr ? MakeCall("bar.cta", {}, span) : GroupBarrier(span);
+    // A group inside one warp needs no more than a warp barrier.
+    if (warp || (group_ != nullptr && FirstWarp() == LastWarp()))
+      return MakeCall("warp.sync", {Lanes()}, span);
+    if (group_ == nullptr) return MakeCall("bar.cta", {}, span);
+    if (!HasWholeWarps()) {
+      RaiseAt(span, "CompileError", "threads ", group_->first, " to ",
+              group_->first + group_->count - 1, " exchange `", b.first.storage->name, "` (",
+              side(b.first), ", ", side(b.second),
+              "), which takes a barrier of them, and a barrier counts whole warps: let the group "
+              "begin and end at multiples of ",
+              kWarp);
+    }
+    return GroupBarrier(span);
+  }
+
+  static constexpr int64_t kWarp = target::Arch::kWarpSize;
+  int64_t FirstWarp() const { return group_->first / kWarp; }
+  int64_t LastWarp() const { return (group_->first + group_->count - 1) / kWarp; }
+  // The last warp of the block may have fewer lanes.
+  bool HasWholeWarps() const {
+    int64_t end = group_->first + group_->count;
+    return group_->first % kWarp == 0 && (end % kWarp == 0 || end == kernel_->total_threads());
+  }
+
+  // The lanes of a warp that are in the group: others do not come to its barriers.
+  Expr Lanes() const {
+    constexpr int64_t kAll = 0xffffffff;
+    auto mask = [](int64_t lanes) { return MakeConst(lanes, UInt(32)); };
+    if (group_ == nullptr || HasWholeWarps()) return mask(kAll);
+    int64_t end = group_->first + group_->count;
+    int64_t first = (kAll << (group_->first % kWarp)) & kAll;
+    int64_t last = end % kWarp == 0 ? kAll : (int64_t(1) << (end % kWarp)) - 1;
+    if (FirstWarp() == LastWarp()) return mask(first & last);
+    Expr warp = MakeOp(OpCode::kWarpId, {}, Int(32)), lanes = mask(kAll);
+    if (last != kAll) lanes = Select(Eq(warp, MakeConst(LastWarp())), mask(last), lanes);
+    if (first != kAll) lanes = Select(Eq(warp, MakeConst(FirstWarp())), mask(first), lanes);
+    return lanes;
   }
 
   const Kernel& kernel_;

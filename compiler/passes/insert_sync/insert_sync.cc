@@ -29,8 +29,12 @@ namespace {
 
 class Walker {
  public:
-  Walker(const Kernel& k, bool user_orders)
-      : kernel_(k), uniformity_(k), reader_(k), user_orders_(user_orders) {
+  Walker(const Func& f, const Kernel& k)
+      : kernel_(k),
+        uniformity_(k),
+        reader_(k),
+        coverage_(f),
+        user_orders_(f->options->disable_thread_storage_sync) {
     threads_ = k->total_threads();
   }
 
@@ -98,13 +102,7 @@ class Walker {
         reader_.DeclareAlloc(s.as<AllocObj>());
         if (s.as<AllocObj>()->arrivals > 0 && s.as<AllocObj>()->token.defined())
           between_groups_.insert(s.as<AllocObj>()->token.get());
-        return;
-      case NodeKind::kView:
-        reader_.DeclareView(s.as<ViewObj>());
-        return;
-      case NodeKind::kBind:
-        Unit(s);
-        return;
+        return Unit(s);  // its initial value
       case NodeKind::kFor:
         reader_.EnterLoop(s.as<ForObj>());
         return VisitControl(s, [&] { VisitFor(s.as<ForObj>(), s); });
@@ -524,7 +522,7 @@ namespace passes {
 
 Func InsertSync(Func f, PassContext& ctx) {
   return MapKernels(f, [&](const Kernel& k) {
-    sync::Walker walker(k, f->options->disable_thread_storage_sync);
+    sync::Walker walker(f, k);
     walker.Run();
     walker.RecordTrusted(&ctx);
     auto out = CopyNode(k.get());

@@ -2,6 +2,7 @@
 #include "compiler/passes/insert_sync/tokens.h"
 
 #include "compiler/ir/build.h"
+#include "compiler/ir/diag.h"
 #include "compiler/ir/visit.h"
 #include "support/diagnostics.h"
 
@@ -60,6 +61,22 @@ class TokenLowerer : public Mutator {
     });
   }
 
+  // The kernel's body. mbarriers that only some threads declare are made by the first thread before
+  // all else, as the barrier of the block that publishes them is for all.
+  Stmt Run() {
+    Stmt body = MutateStmt(kernel_->body);
+    if (inits_.empty()) return body;
+    hoisted_.push_back(MakeIf(FirstThread(), MakeSeq(inits_), inits_[0]->span));
+    hoisted_.push_back(MakeCall("bar.cta", {}, inits_[0]->span));
+    hoisted_.push_back(body);
+    return MakeSeq(hoisted_);
+  }
+
+  Stmt MutateFor(const For& s) override { return Inside(s, &loops_); }
+  Stmt MutateWhile(const While& s) override { return Inside(s, &loops_); }
+  Stmt MutateIf(const If& s) override { return Inside(s, &branches_); }
+  Stmt MutateGroup(const Group& s) override { return Inside(s, &branches_); }
+
   // mbarriers are made where they are declared: one thread, before any other touches them (a
   // barrier of the block).
   Stmt MutateSeq(const Seq& s) override {
@@ -67,11 +84,16 @@ class TokenLowerer : public Mutator {
     size_t last = s->stmts.size();
     for (size_t i = 0; i < s->stmts.size(); ++i) {
       const auto* alloc = s->stmts[i].as<AllocObj>();
-      if (alloc != nullptr && alloc->arrivals > 0) last = i;
+      if (alloc != nullptr && alloc->arrivals > 0 && branches_ == 0) last = i;
     }
     std::vector<Stmt> inits;
     for (size_t i = 0; i < s->stmts.size(); ++i) {
-      if (const auto* alloc = s->stmts[i].as<AllocObj>()) Init(alloc, &inits);
+      const auto* alloc = s->stmts[i].as<AllocObj>();
+      if (alloc != nullptr && alloc->arrivals > 0 && branches_ > 0) {
+        Hoist(s->stmts[i]);
+        continue;
+      }
+      if (alloc != nullptr) Init(alloc, &inits);
       if (Stmt x = MutateStmt(s->stmts[i]); x.defined()) out.push_back(x);
       if (i != last) continue;
       const Span& span = s->stmts[i]->span;
@@ -118,6 +140,25 @@ class TokenLowerer : public Mutator {
   }
 
  private:
+  Stmt Inside(const Stmt& s, int* count) {
+    ++*count;
+    Stmt out = DefaultStmt(s);
+    --*count;
+    return out;
+  }
+
+  void Hoist(const Stmt& s) {
+    const auto* alloc = s.as<AllocObj>();
+    TS_CHECK(alloc->buffer.defined()) << "a token of some threads only: " << alloc->token->name;
+    if (loops_ > 0) {
+      RaiseAt(s->span, "CompileError", "`", alloc->buffer->name,
+              "` is declared by some of the threads, inside of a loop: its phases would begin anew "
+              "while others wait. Declare it before the loop");
+    }
+    hoisted_.push_back(s);
+    Init(alloc, &inits_);
+  }
+
   struct Pair {
     Buffer full, empty;
     int64_t arrivals = 0, releases = 0;
@@ -243,13 +284,15 @@ class TokenLowerer : public Mutator {
   const Kernel& kernel_;
   std::map<std::pair<const TokenObj*, Side>, Counter> counters_;
   std::map<const TokenObj*, Pair> barriers_;
+  int loops_ = 0, branches_ = 0;       // around: branches and groups may not be for all threads
+  std::vector<Stmt> hoisted_, inits_;  // declarations and first writes of mbarriers inside those
 };
 
 }  // namespace
 
 Kernel LowerTokens(const Kernel& k) {
   auto out = CopyNode(k.get());
-  out->body = TokenLowerer(k).MutateStmt(k->body);
+  out->body = TokenLowerer(k).Run();
   return Kernel(out);
 }
 
