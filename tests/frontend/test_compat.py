@@ -151,3 +151,17 @@ def test_arguments_reach_the_script(tmp_path):
         cwd=tmp_path,
     )
     assert done.stdout.strip() == "['--x', '1'] __main__"
+
+
+def test_seeds_of_torch_on_simulated_gpus(tmp_path):
+    text = """
+    import torch
+    torch.manual_seed(7)
+    first = torch.randn(4, device="cuda")
+    torch.cuda.manual_seed(7)
+    assert torch.equal(torch.randn(4, device="cuda"), first)
+    torch.cuda.manual_seed_all(7)
+    assert torch.equal(torch.randn(4, device="cuda"), first)
+    """
+    done = run(tmp_path, text, "-m", "tilescale", "run", "--target", "sim")
+    assert done.returncode == 0, done.stderr

@@ -287,8 +287,10 @@ def _cuda_functions(torch: Any) -> dict[str, Any]:
         "get_device_properties": _properties,
         "can_device_access_peer": constant(True),
         "mem_get_info": constant((4 << 30, 4 << 30)),
-        "manual_seed": torch.manual_seed,
-        "manual_seed_all": torch.manual_seed,
+        # The generator itself: torch.manual_seed calls these.
+        **dict.fromkeys(
+            ("manual_seed", "manual_seed_all"), lambda seed: torch.default_generator.manual_seed(int(seed))
+        ),
         "_sleep": constant(None),
         **dict.fromkeys(("memory_allocated", "max_memory_allocated", "memory_reserved"), constant(0)),
         **dict.fromkeys(("empty_cache", "ipc_collect", "reset_peak_memory_stats"), constant(None)),
