@@ -2,7 +2,8 @@
 // Layouts as a user gives them, to the text form that declarations carry:
 //   ["linear"]  ["swizzle", 128 | 64 | 32]  ["chosen"]  ["text", "…"]  ["replicated"]
 //   ["expr", shape, vars, outputs]              several outputs are linearised row-major
-//   ["fragment", shape, vars, replicate, replica var, thread, index outputs]
+//   ["fragment", shape, vars, replicate, replica var, thread, index outputs, none if the index is
+//   not given]
 // A function of the user's is sampled exactly over its finite domain.
 #include "compiler/ir/builder.h"
 #include "compiler/ir/numeric.h"
@@ -140,6 +141,14 @@ AnyLayout FromFragment(const Values& spec, const std::vector<int64_t>& shape,
     int64_t range = 1;
     for (int64_t x : s.outputs[o]) range = std::max(range, x + 1);
     for (size_t i = 0; i < slots.size(); ++i) slots[i] = slots[i] * range + s.outputs[o][i];
+  }
+  if (s.outputs.size() == 1) {
+    // Without an index function the elements of a thread follow one another as in the tile.
+    std::unordered_map<int64_t, int64_t> held;
+    for (size_t i = 0; i < slots.size(); i += replicate) {
+      int64_t slot = held[s.outputs[0][i]]++;
+      std::fill_n(slots.begin() + i, replicate, slot);
+    }
   }
   std::vector<Axis> axes = {kThread, kSlot};
   std::vector<std::vector<int64_t>> values = {s.outputs[0], slots};

@@ -476,3 +476,30 @@ def test_too_many_points():
     with pytest.raises(ValueError) as raised:
         tilescale.compile(main, target=SIM)
     assert str(raised.value).split("\n")[0] == ("a nest of 4611686018427387904 points: at most 2147483647 are possible")
+
+
+@pytest.mark.parametrize("replicate", [1, 2])
+def test_fragment_without_an_index_function(replicate):
+    """Its elements of a thread follow one another: `i % 2` and `j // 32` are left to registers."""
+
+    def thread(i, j, copy=0):
+        return (i // 2) * 32 + j % 32 + copy * 128
+
+    @T.prim_func
+    def main(A: T.Tensor((8, 128), "float32"), B: T.Tensor((8, 128), "float32"), S: T.Tensor((8,), "float32")):
+        with T.Kernel(1, threads=128 * replicate):
+            tile = T.alloc_fragment((8, 128), "float32")
+            largest = T.alloc_fragment((8,), "float32")
+            T.annotate_layout({tile: T.Fragment(tile.shape, forward_thread_fn=thread, replicate=replicate)})
+            T.copy(A, tile)
+            T.reduce_absmax(tile, largest, dim=1)
+            for i, j in T.Parallel(8, 128):
+                B[i, j] = tile[i, j] / largest[i]
+            T.copy(largest, S)
+
+    a = np.random.default_rng().standard_normal((8, 128), np.float32)
+    b, s = np.full((8, 128), np.nan, np.float32), np.full(8, np.nan, np.float32)
+    tilescale.compile(main, target=SIM)(a, b, s)
+    expected = np.abs(a.astype(np.float64)).max(1)
+    assert (s == expected).all()
+    np.testing.assert_allclose(b, a / expected[:, None], rtol=1e-6)
