@@ -245,13 +245,4 @@ const std::string& Analyzer::counterexample() const {
   return impl_->counterexample;
 }
 
-bool IsHostEvaluable(const Expr& e) {
-  bool ok = true;
-  Walk(e, [&](const NodeObj* n) {
-    if (n->kind == NodeKind::kLoad || n->kind == NodeKind::kSlot) ok = false;
-    return ok;
-  });
-  return ok;
-}
-
 }  // namespace tilescale::arith

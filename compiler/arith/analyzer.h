@@ -111,7 +111,4 @@ ir::Expr ApplyLayout(const Layout& layout, Axis axis, const std::vector<ir::Expr
 std::optional<int64_t> EvaluateInt(
     const ir::Expr& e, const std::function<std::optional<int64_t>(const ir::VarObj*)>& value);
 
-// Reads no memory and no token: the host can evaluate it from the arguments.
-bool IsHostEvaluable(const ir::Expr& e);
-
 }  // namespace tilescale::arith

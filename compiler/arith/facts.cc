@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/arith/facts.h"
 
+#include "compiler/ir/visit.h"
+
+#include <unordered_set>
+
 namespace tilescale::arith {
 
 using namespace ir;  // NOLINT
@@ -43,6 +47,30 @@ void BindKernel(Analyzer* a, const Func& f, const Kernel& k) {
     a->Bind(k->thread_vars[i], Interval{0, n - 1});
   }
   for (const Expr& fact : k->requires_) a->Assume(fact);
+}
+
+bool IsHostEvaluable(const Expr& e, const Func& f) {
+  std::unordered_set<const NodeObj*> given;
+  auto symbols = [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kVar) given.insert(n);
+    return true;
+  };
+  for (const Param& p : f->params) {
+    if (p->var.defined()) given.insert(p->var.get());
+    if (!p->buffer.defined()) continue;
+    for (const Expr& extent : p->buffer->shape) Walk(extent, symbols);
+    for (const Expr& stride : p->buffer->strides) Walk(stride, symbols);
+  }
+  for (const Stmt& s : StmtsOf(f->body)) {
+    if (const auto* bind = s.as<BindObj>()) given.insert(bind->var.get());
+  }
+  bool ok = true;
+  Walk(e, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kLoad || n->kind == NodeKind::kSlot) ok = false;
+    if (n->kind == NodeKind::kVar && !given.count(n)) ok = false;
+    return ok;
+  });
+  return ok;
 }
 
 void BindLoop(Analyzer* a, const ForObj* loop) {

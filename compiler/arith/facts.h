@@ -13,4 +13,7 @@ void BindKernel(Analyzer* a, const ir::Func& f, const ir::Kernel& k);
 void BindLoop(Analyzer* a, const ir::ForObj* loop);
 void BindParallel(Analyzer* a, const ir::ParallelObj* nest);
 
+// Reads no memory, and of variables only what the arguments give: the host can evaluate it.
+bool IsHostEvaluable(const ir::Expr& e, const ir::Func& f);
+
 }  // namespace tilescale::arith

@@ -364,7 +364,12 @@ Buffer BuilderObj::AddView(const ffi::Any& from, std::string_view how, DataType 
     }
     buffer->storage = base.storage;
   } else {
-    Expr pointer = ToAddress(from);
+    // An element of 64 bits is an address, one of a table of pointers: read once, where the view is
+    // made.
+    const auto* entry = from.as<LoadObj>();
+    bool table = entry != nullptr && IsInteger(entry->dtype) && entry->dtype.bits == 64;
+    Expr pointer =
+        table ? ToAddress(EmitBind("address", ffi::GetRef<Expr>(entry))) : ToAddress(from);
     if (IsNone(shape)) Raise("ValueError", "a buffer over a pointer needs a shape");
     extents = ViewShape(Base{}, dtype, shape);
     if (const auto* addr = pointer.as<AddrObj>()) {

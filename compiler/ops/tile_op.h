@@ -35,8 +35,10 @@ struct OpContext {
   bool pipelined = false;     // it is a unit of a pipelined loop: asynchronous copies pay
   arith::Analyzer* analyzer;  // with the facts that hold at the op
   bool may_require = true;    // this variant may rely on launch facts
-  // Records that the chosen form needs `fact` to hold at launch (Kernel.requires).
+  // Records that the chosen form needs `fact` to hold at launch (Kernel.requires): about the base
+  // of a buffer, or values that `of_launch` says the arguments give.
   std::function<void(ir::Expr fact)> require;
+  std::function<bool(const ir::Expr& value)> of_launch;
 };
 
 // The layouts an op asks for; SolveLayouts implements it. Buffers are named as the op's operands;

@@ -94,6 +94,40 @@ class HostPlanner {
     });
   }
 
+  // A view of wider elements than its tensor has needs their alignment, in every variant.
+  void Alignment() {
+    std::map<int, int64_t> needed;
+    auto access = [&](const Buffer& b) {
+      auto it = param_of_.find(b->storage.get());
+      if (it == param_of_.end()) return;
+      const ir::Param& p = func_->params[it->second];
+      int64_t bytes = b->dtype.bits / 8, own = p->buffer.defined() ? p->buffer->dtype.bits / 8 : 1;
+      if (bytes > std::max<int64_t>(own, 1)) {
+        needed[it->second] = std::max(needed[it->second], bytes);
+      }
+    };
+    MapKernels(func_, [&](const Kernel& k) {
+      Walk(k->body, [&](const NodeObj* n) {
+        if (n->kind == NodeKind::kLoad) {
+          access(static_cast<const LoadObj*>(n)->buffer);
+        } else if (n->kind == NodeKind::kStore) {
+          access(static_cast<const StoreObj*>(n)->buffer);
+        }
+        return true;
+      });
+      return k;
+    });
+    for (const auto& [index, bytes] : needed) {
+      HostExpr rest = FloorMod(HostExpr::Address(index), HostExpr(bytes));
+      std::string n = std::to_string(bytes);
+      out_->checks.push_back({HostExpr::Make(HostOp::kEq, {rest, HostExpr(0)}), "ValueError",
+                              std::string(func_->name) + ": `" +
+                                  std::string(func_->params[index]->name) +
+                                  "` is accessed as elements of " + n +
+                                  " bytes, its address must be a multiple of " + n});
+    }
+  }
+
   static std::string LineOf(const Span& span) {
     if (!span.defined()) return "it";
     std::string file(span->file);
@@ -425,6 +459,7 @@ void PlanHost(const Func& f, PassContext& ctx, runtime::Artifact* artifact) {
   planner.Params();
   planner.HostBody();
   planner.Overlaps();
+  planner.Alignment();
   planner.Remote();
   planner.LeastRanks();
   out->name = std::string(f->name);

@@ -112,7 +112,8 @@ class Selector : public Mutator {
                    pipelined_ || (unit_ && FillsPipe(op)),
                    &analyzer_,
                    ctx_->may_require_alignment(),
-                   [&](Expr fact) { facts.push_back(std::move(fact)); }};
+                   [&](Expr fact) { facts.push_back(std::move(fact)); },
+                   [&](const Expr& value) { return arith::IsHostEvaluable(value, func_); }};
     for (const Lowering& lowering : DefOf(op.get()).lowerings) {
       facts.clear();
       if (auto reason = lowering.refuse(op.get(), octx)) {
@@ -165,12 +166,38 @@ class Selector : public Mutator {
 
   void Require(const Expr& fact) {
     if (analyzer_.Prove(fact)) return;
-    for (const Expr& known : facts_) {
-      if (SameExpr(known, fact)) return;
-    }
-    facts_.push_back(fact);
     analyzer_.Assume(fact);
+    OfArguments arguments(func_);
+    Expr checked = arguments(fact);
+    if (arguments.elsewhere) return;
+    for (const Expr& known : facts_) {
+      if (SameExpr(known, checked)) return;
+    }
+    facts_.push_back(checked);
   }
+
+  // A launch checks addresses of its arguments: a view's is that of the argument that it is in.
+  // Other memory (a workspace, what an entry of a table of pointers leads to) begins where
+  // allocators let it begin.
+  class OfArguments : public Mutator {
+   public:
+    explicit OfArguments(const Func& f) : func_(f) {}
+    bool elsewhere = false;
+
+    Expr MutateAddr(const Addr& e) override {
+      for (const Param& p : func_->params) {
+        if (!p->buffer.defined() || p->buffer->storage.get() != e->region->buffer->storage.get()) {
+          continue;
+        }
+        return MakeAddr(p->buffer, std::vector<Expr>(p->buffer->ndim(), MakeConst(0)));
+      }
+      elsewhere = true;
+      return e;
+    }
+
+   private:
+    const Func& func_;
+  };
 
   // Narrows the families of the shared operands; an empty set leaves the op's own, which the
   // layouts then convert: linear rows are accepted by every lowering.

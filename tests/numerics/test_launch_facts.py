@@ -126,3 +126,27 @@ def test_an_element_beyond_32_bits_is_read():
     kernel(a, index, out)
     assert list(kernel.artifact.launch_counts()) == SLOW
     assert (out == a[index, -1]).all()
+
+
+def test_places_that_only_the_kernel_knows():
+    """Columns that begin where a tensor says: no launch can state a fact about them."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 1024), "float16"), First: T.Tensor((4,), "int32"), C: T.Tensor((4, 64, 64), "float32")):
+        with T.Kernel(4, threads=128) as b:
+            tile = T.alloc_shared((64, 32), "float16")
+            total = T.alloc_fragment((64, 64), "float32")
+            T.clear(total)
+            first = First[b]
+            for _ in T.Pipelined(2, num_stages=2):
+                T.copy(A[0, first], tile)
+                T.gemm(tile, tile, total, transpose_B=True)
+            T.copy(total, C[b, 0, 0])
+
+    a, c = torch.randn(64, 1024).half(), torch.full((4, 64, 64), math.nan)
+    first = torch.tensor([0, 3, 8, 1000], dtype=torch.int32)
+    tilescale.compile(main, target="sim")(a, first, c)
+    padded = torch.nn.functional.pad(a.double(), (0, 64))
+    for i, f in enumerate(first.tolist()):
+        x = padded[:, f : f + 32]
+        assert float((c[i].double() - 2 * x @ x.T).abs().max()) < 1e-2

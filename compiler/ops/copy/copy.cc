@@ -114,7 +114,7 @@ int64_t AsyncBytes(const Region& src, const OpContext& ctx) {
     std::vector<Expr> facts;
     auto multiple = [&](const Expr& e) {
       if (ctx.analyzer->Divides(n, e)) return true;
-      if (!arith::IsHostEvaluable(e) || e.kind() != NodeKind::kVar) return false;
+      if (e.kind() != NodeKind::kVar || !ctx.of_launch(e)) return false;
       facts.push_back(Eq(FloorMod(e, n), MakeConst(0, e.dtype())));
       return true;
     };

@@ -2,6 +2,7 @@
 // Flat addresses. Global: Σ stride·x in the tensor's element type. Shared and fragments: the layout
 // of the declaration, versions outermost. Views go through the row-major index of their storage.
 #include "compiler/arith/apply_table.h"
+#include "compiler/arith/facts.h"
 #include "compiler/ir/diag.h"
 #include "compiler/passes/partition_and_vectorize/partition.h"
 #include "support/diagnostics.h"
@@ -149,7 +150,7 @@ bool Memories::NeedsWideIndex(Memory* m, const Buffer& b) {
     wide = *known >= kLimit;
   } else {
     Expr fact = Lt(count, MakeConst(kLimit, Int(64)));
-    wide = !ctx_->may_require_small_index() || !arith::IsHostEvaluable(count);
+    wide = !ctx_->may_require_small_index() || !arith::IsHostEvaluable(count, func_);
     if (!wide) facts_.push_back(fact);
   }
   return wide_[b->storage.get()] = wide;

@@ -33,7 +33,8 @@ struct Memory {
 // The state of one kernel: declarations seen so far, and the rewriting of addresses.
 class Memories {
  public:
-  Memories(arith::Analyzer* analyzer, PassContext* ctx) : analyzer_(analyzer), ctx_(ctx) {}
+  Memories(arith::Analyzer* analyzer, PassContext* ctx, const ir::Func& func)
+      : analyzer_(analyzer), ctx_(ctx), func_(func) {}
 
   // A parameter's flat memory.
   void DeclareGlobal(const ir::Buffer& buffer);
@@ -66,6 +67,7 @@ class Memories {
 
   arith::Analyzer* analyzer_;
   PassContext* ctx_;
+  const ir::Func& func_;
   std::unordered_map<const ir::StorageObj*, Memory> memories_;
   std::unordered_map<const ir::BufferObj*, ViewInfo> views_;
   std::unordered_map<const ir::BufferObj*, std::vector<ir::Buffer>> retyped_;

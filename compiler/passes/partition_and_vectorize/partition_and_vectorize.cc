@@ -64,7 +64,7 @@ class Partitioner {
       : func_(f),
         kernel_(k),
         ctx_(ctx),
-        memories_(&analyzer_, ctx),
+        memories_(&analyzer_, ctx, f),
         aliases_(f),
         facts_(f, &analyzer_),
         rewrite_(&memories_, &analyzer_) {}
@@ -117,7 +117,8 @@ class Partitioner {
     });
     int64_t bytes = 0;
     auto wide = [&](const Buffer& b, int64_t n) {
-      if (storages.count(b->storage.get()) && n > Bytes(p->buffer->dtype))
+      // Elements of a view are PlanHost's business: no variant does without their alignment.
+      if (storages.count(b->storage.get()) && n > Bytes(b->dtype) && n > Bytes(p->buffer->dtype))
         bytes = std::max(bytes, n);
     };
     Walk(k->body, [&](const NodeObj* n) {
