@@ -6,7 +6,20 @@ import difflib
 from typing import Any
 
 from ..errors import JITNoBuilderError
-from . import alloc, arithmetic, comm, dtypes, expr, frames, functions, layouts, schedule, source, specs, tracer
+from . import (
+    alloc,
+    arithmetic,
+    comm,
+    dtypes,
+    expr,
+    frames,
+    functions,
+    layouts,
+    schedule,
+    source,
+    specs,
+    tracer,
+)
 from .buffers import Buffer, Cell, Ref, Region
 from .dtypes import dtype
 from .expr import Const, Operators, Var, const, text, value
@@ -118,7 +131,24 @@ def ws(*ids: int) -> frames.GroupFrame:
 
 
 def attr(node: Any, key: str, value: Any) -> frames.AttributeFrame:
-    return frames.AttributeFrame(key, value)
+    of_node = getattr(node, "attribute_frame", None)  # a T.comm_reducer
+    return of_node() if of_node is not None else frames.AttributeFrame(key, value)
+
+
+def comm_reducer(combine: Any, identity: Any) -> Any:
+    """How T.tvm_thread_allreduce combines: a function of two values (of 2 n values for n), and what it starts from."""
+    from .allreduce import CommReducer
+
+    return CommReducer(combine, identity)
+
+
+def tvm_thread_allreduce(size: Any, *args: Any, dtype: Any = None) -> None:
+    """The values that the threads of some thread indices hold, combined for all of them: `size`, the values, a
+    condition under which a thread's count, the elements for the results, the thread indices. The whole block takes
+    part."""
+    from .allreduce import thread_allreduce
+
+    thread_allreduce(size, *args)
 
 
 # Parameters and symbols
@@ -364,6 +394,8 @@ NAMES: dict[str, Any] = {
     "ws_op": frames.LabelFrame,
     "sblock": frames.LabelFrame,
     "attr": attr,
+    "comm_reducer": comm_reducer,
+    "tvm_thread_allreduce": tvm_thread_allreduce,
     "While": frames.WhileFrame,
     "prim_func": functions.prim_func,
     "PrimFunc": functions.PrimFunc,
