@@ -172,6 +172,43 @@ def test_autotune():
     assert sorted(set(tried)) == [32, 64]
 
 
+def scaled(n, block=16, factor=1.0):
+    @T.prim_func
+    def main(A: T.Tensor((n,), "float32"), B: T.Tensor((n,), "float32")):
+        with T.Kernel(T.ceildiv(n, block), threads=block) as bx:
+            for i in T.Parallel(block):
+                B[bx * block + i] = A[bx * block + i] * factor
+
+    return main
+
+
+def test_autotuned_kernel_has_its_configuration():
+    """Pass configs of a configuration reach its kernel; one with a wrong result is left out."""
+    configs = [
+        {"block": 32, "pass_configs": {tilescale.PassConfigKey.TL_ENABLE_FAST_MATH: True}},
+        {"block": 64, "factor": 2.0},
+    ]
+    tune = tilescale.autotune(configs=configs, warmup=1, rep=1, ref_prog=lambda a: a * 1.0)
+    factory = tune(tilescale.jit(target=SIM, out_idx=-1)(scaled))
+    kernel = factory(100)
+    assert kernel.config == configs[0] and kernel.latency > 0 and kernel.ref_latency > 0
+    assert kernel.pass_configs["tl.enable_fast_math"] is True
+    assert factory(100) is kernel and factory(100, 64, 3.0).config is None
+
+
+def test_autotuner_of_a_plain_function():
+    from tilescale._jit.autotune import AutoTuner
+
+    def make(block=None):
+        return scaled(100, block, 3.0)
+
+    tuner = AutoTuner.from_kernel(kernel=make, configs=[{"block": 32}, {"block": 50}, {"block": 100000}])
+    best = tuner.set_compile_args(out_idx=[-1], target=SIM).set_profile_args(skip_check=True).run(warmup=1, rep=1)
+    assert best.config["block"] in (32, 50) and best.latency > 0 and "TS_KERNEL" in best.libcode
+    a = data(100)
+    np.testing.assert_array_equal(best.kernel(a), a * np.float32(3))
+
+
 def test_unknown_pass_config_names_the_key():
     with pytest.raises(tilescale.CompileError, match=r"tl\.nonsense"):
         tilescale.compile(make_scale(64, 2), target=SIM, pass_configs={"tl.nonsense": 1})

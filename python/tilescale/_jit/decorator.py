@@ -21,6 +21,7 @@ from ..language.functions import PrimFunc, annotations_of, trace
 from ..language.report import hide_own_frames
 from ..language.source import rewritten
 from ..language.specs import PointerAnnotation, PointerSpec, TensorSpec
+from ..pass_configs import by_text
 from ..targets import Target
 from . import tensors
 from .kernel import JITKernel, collect, compile, has_defaults
@@ -122,6 +123,11 @@ class JITImpl:
         self._call = threading.local()
         self._defaults: tuple[Any, ...] | None = None
         functools.update_wrapper(self, fn)
+
+    def with_pass_configs(self, configs: Any) -> "JITImpl":
+        """The same function, compiled with these pass configs over its own."""
+        merged = {**by_text(self.options["pass_configs"] or {}), **by_text(configs)}
+        return JITImpl(self.func, {**self.options, "pass_configs": merged}, self._frame, self.mode)
 
     # Mode
 

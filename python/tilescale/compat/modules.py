@@ -67,10 +67,6 @@ def _const(value: Any, data_type: Any = "int32", span: Any = None) -> Any:
     return expr.const(value, data_type)
 
 
-def _no_autotuner(*_: Any, **__: Any) -> Any:
-    raise NotImplementedError("AutoTuner is not supported yet; use tilelang.autotune")
-
-
 def _symbols() -> dict[str, Any]:
     return {
         "const": _const,
@@ -121,7 +117,7 @@ def _transform() -> dict[str, Any]:
 def _tune() -> dict[str, Any]:
     return {
         "autotune": autotune.autotune,
-        "AutoTuner": _no_autotuner,
+        "AutoTuner": autotune.AutoTuner,
         "set_autotune_inputs": autotune.set_autotune_inputs,
     }
 
