@@ -33,7 +33,7 @@ def launch(func, tensors, ranks=RANKS, scalars=()):
                 np.asarray(t[r]).view(np.uint8)[...] = parts[r].view(np.uint8)
         w.launch(kernel, *given, *scalars)
         w.barrier()
-        return [[np.array(t[r]) for r in range(ranks)] for t in given]
+        return [[np.asarray(t[r]).copy() for r in range(ranks)] for t in given]
 
 
 def compile_text(func, arch, pass_configs=None):

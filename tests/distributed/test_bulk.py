@@ -61,7 +61,7 @@ def run(func, dtype, size, at, of, ranks=2, blocks=2, arch="sm_90a"):
             np.asarray(B[r])[...] = b[r]
         w.launch(kernel, A, B, C, flags, size)
         w.barrier()
-        got = [np.array(C[r]) for r in range(ranks)]
+        got = [np.asarray(C[r]).copy() for r in range(ranks)]
     return kernel, a, b, got
 
 
