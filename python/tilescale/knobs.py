@@ -50,12 +50,29 @@ def simulated_gpus() -> int:
     return rank_of_environment("TILESCALE_SIM_GPUS", 0)
 
 
+# What other launchers than torchrun call these numbers: Open MPI, MPICH and Intel MPI (Hydra), Slurm.
+_NAMES_OF_LAUNCHERS = {
+    "RANK": ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"),
+    "WORLD_SIZE": ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"),
+    "LOCAL_RANK": ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"),
+    "LOCAL_WORLD_SIZE": ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_TASKS_PER_NODE"),
+}
+
+
 def rank_of_environment(name: str, fallback: int) -> int:
     """One of the numbers that launchers give to ranks: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_PORT."""
-    text = os.environ.get(name) or ""
-    if text and not text.isdigit():
-        raise ValueError(f"{name}: expected a number, got {text!r}")
-    return int(text) if text else fallback
+    for variable in (name, *_NAMES_OF_LAUNCHERS.get(name, ())):
+        # A batch script of Slurm has its variables, too; only what srun starts is a rank.
+        if variable.startswith("SLURM_") and not os.environ.get("SLURM_STEP_ID"):
+            continue
+        text = os.environ.get(variable) or ""
+        if variable == "SLURM_TASKS_PER_NODE":
+            text = text.partition("(")[0]  # 4(x2): 4 on each of 2 hosts
+        if text and not text.isdigit():
+            raise ValueError(f"{variable}: expected a number, got {text!r}")
+        if text:
+            return int(text)
+    return fallback
 
 
 def use_vmm() -> bool | None:

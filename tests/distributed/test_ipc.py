@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from tilescale import knobs
+from tilescale.distributed import launched_ranks
 from tilescale.distributed.launcher import free_port
 
 HERE = Path(__file__).parent
@@ -23,8 +25,9 @@ def stub(tmp_path_factory):
     return library
 
 
-def ranks_of(what, ranks, stub, transport="ipc", start=None, **more):
-    """Output and exit code of each rank, or of the first `start`."""
+def ranks_of(what, ranks, stub, transport="ipc", start=None, launcher=None, **more):
+    """Output and exit code of each rank, or of the first `start`. `launcher(rank, ranks)`: what it sets for a rank,
+    which is not told else who it is."""
     variables = {
         "TILESCALE_LIBCUDA": str(stub),
         "STUB_DEVICES": str(ranks),
@@ -36,8 +39,8 @@ def ranks_of(what, ranks, stub, transport="ipc", start=None, **more):
     command = [sys.executable, str(HERE / "programs" / "ipc_rank.py"), what]
     processes = [
         subprocess.Popen(
-            [*command, str(rank), str(ranks), transport],
-            env={**os.environ, **variables},
+            [*command, *(["-", "-"] if launcher else [str(rank), str(ranks)]), transport],
+            env={**os.environ, **variables, **(launcher(rank, ranks) if launcher else {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -56,6 +59,41 @@ def ranks_of(what, ranks, stub, transport="ipc", start=None, **more):
 def test_memory_of_other_processes(what, ranks, stub):
     for text, code in ranks_of(what, ranks, stub):
         assert code == 0 and "done" in text, text
+
+
+LAUNCHERS = {
+    "torchrun": ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+    "Open MPI": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
+    "Hydra": ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
+    "Slurm": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
+}
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_ranks_of_other_launchers_meet_without_torch(name, stub):
+    def launcher(rank, ranks):
+        said = dict(zip(LAUNCHERS[name], (str(rank), str(ranks), str(rank)), strict=True))
+        return {**said, "SLURM_STEP_ID": "0"} if name == "Slurm" else said
+
+    for text, code in ranks_of("exchange", 2, stub, launcher=launcher):
+        assert code == 0 and "done" in text, text
+
+
+def test_what_launchers_say(monkeypatch):
+    for names in LAUNCHERS.values():
+        for variable in names:
+            monkeypatch.delenv(variable, raising=False)
+    assert launched_ranks() == (0, 1, 0)
+    for variable, value in zip(LAUNCHERS["Slurm"], ("5", "8", "1"), strict=True):
+        monkeypatch.setenv(variable, value)
+    assert launched_ranks() == (0, 1, 0)  # a batch script, of which srun will start the ranks
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
+    monkeypatch.setenv("SLURM_TASKS_PER_NODE", "4(x2)")
+    assert launched_ranks() == (5, 8, 1)
+    assert knobs.rank_of_environment("LOCAL_WORLD_SIZE", 0) == 4
+    monkeypatch.setenv("PMI_RANK", "first")
+    with pytest.raises(ValueError, match="PMI_RANK: expected a number, got 'first'"):
+        launched_ranks()
 
 
 @pytest.mark.parametrize("more", [{"transport": "ipc-handles"}, {"STUB_FILES": "0"}], ids=["asked", "no files"])

@@ -6,7 +6,7 @@ import importlib as _importlib
 _NAMES = {
     "world": ("World", "SymmetricTensor", "PerRank"),
     "allocator": ("Allocator", "BaseAllocator", "get_allocator", "tensor"),
-    "group": ("init_dist", "init_distributed", "dist_print", "join", "synchronize"),
+    "group": ("init_dist", "init_distributed", "dist_print", "join", "launched_ranks", "synchronize"),
     "streams": (
         "set_signal",
         "wait_eq",

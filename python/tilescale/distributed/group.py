@@ -128,6 +128,13 @@ def init_distributed(
     return result
 
 
+def launched_ranks() -> tuple[int, int, int]:
+    """What torchrun, mpirun, srun or `tilescale run --ranks` says of this process: its rank, the number of ranks, and
+    its rank on this host. (0, 1, 0) where none has started it."""
+    rank = knobs.rank_of_environment("RANK", 0)
+    return rank, knobs.rank_of_environment("WORLD_SIZE", 1), knobs.rank_of_environment("LOCAL_RANK", rank)
+
+
 def dist_print(
     *args: Any, allowed_ranks: Any = (0,), prefix: bool = False, need_sync: bool = False, **kwargs: Any
 ) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""One rank of a heap whose ranks have processes of their own: `ipc_rank.py what rank ranks transport`. Its GPU may be a
+"""One rank of a heap whose ranks have processes of their own: `ipc_rank.py what rank ranks transport`, or `- -`
+for what its launcher says. Its GPU may be a
 driver's stand-in, so memory is read and written by the host."""
 
 import ctypes
@@ -8,9 +9,11 @@ import sys
 import time
 
 from tilescale._ffi import function
+from tilescale.distributed import launched_ranks
 from tilescale.distributed.bootstrap import address_of
 
-what, rank, ranks, transport = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+what, transport = sys.argv[1], sys.argv[4]
+rank, ranks = launched_ranks()[:2] if sys.argv[2] == "-" else (int(sys.argv[2]), int(sys.argv[3]))
 LIMIT = 3 << 30
 
 
