@@ -53,6 +53,14 @@ class HeapObj : public ffi::Object {
   std::shared_ptr<SymmetricHeap> heap;
 
   explicit HeapObj(std::shared_ptr<SymmetricHeap> h) : heap(std::move(h)) {}
+  ~HeapObj() {
+    for (const auto& [rank, stream] : made_) {
+      try {
+        heap->device(rank)->DestroyStream(stream);
+      } catch (const std::exception&) {  // work of the stream failed: who waited for it knows
+      }
+    }
+  }
 
   int64_t Ranks() const { return heap->ranks(); }
   int64_t Own() const { return heap->own(); }
@@ -69,6 +77,7 @@ class HeapObj : public ffi::Object {
       for (size_t r = 0; r < callers.size(); ++r)
         streams.insert({Checked(int64_t(r)), Raw(callers[r])});
       for (const auto& [rank, stream] : streams) heap->device(rank)->Synchronize(stream);
+      for (const auto& [rank, stream] : made_) heap->device(rank)->Synchronize(stream);
       heap->Barrier();
       RaiseIfAborted();
     });
@@ -126,7 +135,40 @@ class HeapObj : public ffi::Object {
       if (!heap->needs_own_streams() && !prepare) callers_.insert({r, stream});
     });
   }
+  /// The same on a stream of MakeStream.
+  void EnterOn(int64_t rank, bool prepare, int64_t stream) {
+    CallGuarded([&] {
+      const int r = Checked(rank);
+      if (heap->closed()) throw Diag({}, "RuntimeError") << "the world of this launch is closed";
+      SetLaunchPlace({heap, r, prepare, Raw(stream)});
+    });
+  }
   void Leave() { SetLaunchPlace({}); }
+
+  /// A stream of the rank beside that of its launches, until the heap's object is dropped.
+  int64_t MakeStream(int64_t rank) {
+    return CallGuarded([&] {
+      const int r = Checked(rank);
+      const Stream stream = heap->device(r)->CreateStream();
+      made_.emplace_back(r, stream);
+      return reinterpret_cast<int64_t>(stream);
+    });
+  }
+  /// The stream of a rank's launches, whose caller's is `caller`.
+  int64_t StreamOf(int64_t rank, int64_t caller) {
+    return CallGuarded([&] {
+      const int r = Checked(rank);
+      return heap->needs_own_streams() ? reinterpret_cast<int64_t>(heap->stream(r)) : caller;
+    });
+  }
+  /// By the copy engine, behind what is on the rank's stream.
+  void Copy(int64_t rank, int64_t to, int64_t from, int64_t bytes, int64_t stream) {
+    CallGuarded([&] {
+      heap->device(Checked(rank))
+          ->Copy(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from),
+                 static_cast<size_t>(bytes), Raw(stream));
+    });
+  }
 
   /// Work of the ranks' streams comes behind what is on the callers' streams (one a rank), and what
   /// those get later behind the ranks'. All ranks at once: a rank must not wait for another's end.
@@ -148,6 +190,7 @@ class HeapObj : public ffi::Object {
   TVM_FFI_DECLARE_OBJECT_INFO_FINAL("tilescale.runtime.Heap", HeapObj, ffi::Object);
 
  private:
+  std::vector<std::pair<int, Stream>> made_;
   std::set<std::pair<int, Stream>> callers_;  // launched on since the last barrier: rank, stream
 
   static Stream Raw(int64_t handle) { return reinterpret_cast<Stream>(handle); }
@@ -258,7 +301,11 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       .def("peer", &HeapObj::Peer)
       .def("table", &HeapObj::Table)
       .def("enter", &HeapObj::Enter)
+      .def("enter_on", &HeapObj::EnterOn)
       .def("leave", &HeapObj::Leave)
+      .def("make_stream", &HeapObj::MakeStream)
+      .def("stream_of", &HeapObj::StreamOf)
+      .def("copy", &HeapObj::Copy)
       .def("fork", &HeapObj::Fork)
       .def("join", &HeapObj::Join);
   refl::ObjectDef<CoordinatorObj>(refl::init(false)).def("address", &CoordinatorObj::Address);

@@ -3,6 +3,7 @@
 
 import functools
 import importlib
+import math
 from typing import Any
 
 from .._ffi import function
@@ -11,10 +12,11 @@ from ..targets import Target
 _WORDS = ("int32", "uint32", "int64", "uint64")
 
 
-def _word(tensor: Any, op: str, require_i64: bool = False) -> str:
+def word(tensor: Any, op: str, require_i64: bool = False) -> str:
+    """The type of a signal."""
     name = str(tensor.dtype).removeprefix("torch.")
     allowed = _WORDS[2:] if require_i64 else _WORDS
-    if name not in allowed or tensor.numel() < 1:
+    if name not in allowed or math.prod(tensor.shape) < 1:
         raise TypeError(f"{op} needs a signal of one {' or '.join(allowed)}, got {tuple(tensor.shape)} of {name}")
     return name
 
@@ -42,6 +44,54 @@ def _programs(data_type: str) -> tuple[Any, Any]:
     return compile(stream_write_value), compile(stream_wait_value)
 
 
+@functools.cache
+def _copier(data_type: str) -> Any:
+    """The copy engine of a simulated rank, as a kernel that reaches any rank by address."""
+    import tilescale
+
+    T: Any = importlib.import_module("tilescale.language")
+    n, tile = T.dynamic("n"), 1024
+    line: Any = T.Tensor((n,), data_type)
+
+    @T.prim_func
+    def stream_copy(source: line, to: line):
+        with T.Kernel(T.ceildiv(n, tile), threads=128) as b:
+            for i in T.Parallel(tile):
+                to[b * tile + i] = source[b * tile + i]
+
+    compile: Any = tilescale.compile
+    return compile(stream_copy)
+
+
+@functools.cache
+def _signals_by_address(data_type: str) -> tuple[Any, Any]:
+    """As _programs, for a signal of any rank."""
+    import tilescale
+
+    T: Any = importlib.import_module("tilescale.language")
+
+    word: Any = T.Tensor((1,), data_type)
+
+    @T.prim_func
+    def stream_write_value(signal: word, value: T.int64):
+        with T.Kernel(1, threads=1):
+            T.st(T.address_of(signal[0]), T.Cast(data_type, value), scope="sys", sem="release")
+
+    @T.prim_func
+    def stream_wait_value(signal: word, value: T.int64):
+        with T.Kernel(1, threads=1):
+            T.wait_eq(signal[0], T.Cast(data_type, value))
+
+    compile: Any = tilescale.compile
+    return compile(stream_write_value), compile(stream_wait_value)
+
+
+def simulated(op: str, tensor: Any) -> Any:
+    """The kernel that stands for an operation of a World's stream."""
+    data_type = str(tensor.dtype).removeprefix("torch.")
+    return _copier(data_type) if op == "copy" else _signals_by_address(data_type)[op == "wait_eq"]
+
+
 def _stream(stream: Any) -> int:
     import torch
 
@@ -64,12 +114,12 @@ def _run(which: int, tensor: Any, value: int, stream: Any, data_type: str) -> No
 
 def set_signal(tensor: Any, value: int, stream: Any = None) -> None:
     """The stream writes `value` into the tensor's first element, behind all work before, for every rank to see."""
-    _run(0, tensor, value, stream, _word(tensor, "set_signal"))
+    _run(0, tensor, value, stream, word(tensor, "set_signal"))
 
 
 def wait_eq(tensor: Any, value: int, stream: Any = None, require_i64: bool = False) -> None:
     """What the stream gets later waits until the tensor's first element is `value`."""
-    _run(1, tensor, value, stream, _word(tensor, "wait_eq", require_i64))
+    _run(1, tensor, value, stream, word(tensor, "wait_eq", require_i64))
 
 
 def create_mapped_tensor(shape: Any, dtype: Any) -> tuple[Any, Any]:

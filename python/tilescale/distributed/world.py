@@ -10,6 +10,7 @@ with tilescale.distributed.World(ranks=2) as w:
 
 import contextlib
 import importlib
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from .._ffi import function
 from .._jit import machine
 from ..language.dtypes import dtype as _dtype
 from ..targets import Target
+from . import streams
 
 
 class SymmetricTensor:
@@ -42,6 +44,13 @@ class SymmetricTensor:
         return f"SymmetricTensor({self.name}: {self.dtype}{list(self.shape)} on {len(self)} ranks)"
 
 
+class WorldStream:
+    """A stream of every rank beside the one of its launches: what is on it runs in order, and beside the others."""
+
+    def __init__(self, handles: list[int]) -> None:
+        self.handles = handles
+
+
 class PerRank:
     """An argument of a launch that differs between ranks: `PerRank([a, b])`, one value a rank."""
 
@@ -60,6 +69,22 @@ def framework_tensor(part: Any, on_gpu: bool) -> Any:
         return importlib.import_module("numpy").from_dlpack(part)
     except (ImportError, RuntimeError, BufferError, TypeError):
         return part  # an element type that numpy does not have
+
+
+def _contiguous(part: Any) -> bool:
+    return bool(part.is_contiguous()) if hasattr(part, "is_contiguous") else bool(part.flags.c_contiguous)
+
+
+def _elements(part: Any) -> int:
+    return math.prod(part.shape)
+
+
+def _described(part: Any) -> str:
+    return f"{str(part.dtype).removeprefix('torch.')}{list(part.shape)}"
+
+
+def _address(part: Any) -> int:
+    return int(part.data_ptr()) if hasattr(part, "data_ptr") else int(part.ctypes.data)
 
 
 class World:
@@ -113,6 +138,67 @@ class World:
         for r in range(self.ranks):
             self._as_rank(r, kernel, by_rank[r], streams[r], prepare=False)
         self._heap.join(streams)
+
+    # One rank's stream without a kernel of the program: `stream=None` is the one of its launches.
+
+    def stream(self) -> WorldStream:
+        """A new stream of every rank."""
+        return WorldStream([int(self._heap.make_stream(r)) for r in range(self.ranks)])
+
+    def copy(self, to: Any, source: Any, rank: int, stream: WorldStream | None = None) -> None:
+        """`rank` copies a tensor of any rank to one of any, on a GPU by its copy engine. Both are contiguous."""
+        self._heap.device_of(rank)
+        given, taken = _described(to), _described(source)
+        if given != taken:
+            raise ValueError(f"a copy needs two tensors of one shape and type, got {given} and {taken}")
+        for what, part in (("target", to), ("source", source)):
+            if not _contiguous(part):
+                raise ValueError(f"a copy moves consecutive elements, its {what} has gaps")
+
+        def engine(on: int) -> None:
+            self._heap.copy(rank, _address(to), _address(source), _elements(to) * to.dtype.itemsize, on)
+
+        self._on_stream(
+            rank, stream, engine, lambda: streams.simulated("copy", to), [source.reshape(-1), to.reshape(-1)]
+        )
+
+    def set_signal(self, signal: Any, value: int, rank: int, stream: WorldStream | None = None) -> None:
+        """Behind all before, `rank` writes `value` into a tensor's first element, of any rank, for all to see."""
+        self._value("set_signal", signal, value, rank, stream)
+
+    def wait_eq(self, signal: Any, value: int, rank: int, stream: WorldStream | None = None) -> None:
+        """What `rank` gets later waits until the tensor's first element is `value`."""
+        self._value("wait_eq", signal, value, rank, stream)
+
+    def _value(self, op: str, signal: Any, value: int, rank: int, stream: WorldStream | None) -> None:
+        name = streams.word(signal, op)
+        bits = 64 if name.endswith("64") else 32
+        device = self._heap.device_of(rank)
+
+        def write(on: int) -> None:
+            function("runtime.stream_value")(device, on, _address(signal), int(value), bits, op == "wait_eq")
+
+        self._on_stream(
+            rank, stream, write, lambda: streams.simulated(op, signal), [signal.reshape(-1)[:1], int(value)]
+        )
+
+    def _on_stream(self, rank: int, stream: WorldStream | None, gpu: Any, kernel: Any, args: list[Any]) -> None:
+        callers = [self._caller_stream(r) for r in range(self.ranks)]
+        on = stream.handles[rank] if stream is not None else int(self._heap.stream_of(rank, callers[rank]))
+        if self.on_gpu:
+            if stream is None:
+                self._heap.fork(callers)
+            gpu(on)
+            if stream is None:
+                self._heap.join(callers)
+            return
+        self._launched.append([args])
+        for prepare in (True, False):
+            self._heap.enter_on(rank, prepare, on)
+            try:
+                kernel()(*args)
+            finally:
+                self._heap.leave()
 
     def _as_rank(self, rank: int, kernel: Any, args: list[Any], stream: int, prepare: bool) -> None:
         self._heap.enter(rank, prepare, stream)
