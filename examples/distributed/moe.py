@@ -158,10 +158,9 @@ def dispatch_program(ranks, experts, tokens, most, hidden, topk, channels, slots
                     T.st(T.address_of(queues[0, c, rank]), -before - 1, "sys", "relaxed", dst_pe=peer)
                     T.st(T.address_of(queues[1, c, rank]), -channel_prefix[peer, c] - 1, "sys", "relaxed", dst_pe=peer)
                 for t in T.serial(c * share, T.min((c + 1) * share, tokens)):
-                    if in_rank[t, peer] == 0:
-                        if lane == 0 and not cached:
-                            send_head[t, peer] = -1
-                    else:
+                    if lane == 0 and not cached:
+                        send_head[t, peer] = T.if_then_else(in_rank[t, peer] == 0, -1, sent)
+                    if in_rank[t, peer] != 0:
                         if sent == ahead:  # room for a chunk
                             if lane == 0:
                                 T.wait_ge(queues[3, c, rank], sent + chunk - slots, peer)
@@ -172,7 +171,6 @@ def dispatch_program(ranks, experts, tokens, most, hidden, topk, channels, slots
                         if not cached:
                             if lane == 0:
                                 T.st(T.address_of(src_slots[c, rank, slot]), t, dst_pe=peer)
-                                send_head[t, peer] = sent
                             if lane < topk:
                                 e = topk_idx[t, lane]
                                 mine = e >= 0 and e // local == peer
