@@ -8,15 +8,16 @@
 namespace tilescale::isa {
 namespace {
 
-// unroll, stages, bytes of a piece, destination, source, count, lane, lanes, staging
+// unroll, stages, bytes of a piece, bytes from which it pays, destination, source, count, lane,
+// lanes, staging
 Instr Run(bool bytes) {
   Instr r;
   r.name = std::string("bulk.copy") + (bytes ? "_bytes" : "");
   r.header = "comm/bulk.cuh";
   r.function = "ts::comm::copy_run_bulk";
-  r.effects = {{3, ir::Mode::kWrite}, {4, ir::Mode::kRead}, {8, ir::Mode::kWrite}};
+  r.effects = {{4, ir::Mode::kWrite}, {5, ir::Mode::kRead}, {9, ir::Mode::kWrite}};
   r.issue = Issue::kGroup;
-  r.template_args = 3;
+  r.template_args = 4;
   if (bytes) r.casts = {"ts::u8*", "const ts::u8*"};
   r.available = [](const Target& t) { return t.arch->has_bulk; };
   return r;

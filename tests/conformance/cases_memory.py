@@ -490,7 +490,7 @@ def bulk_runs(rng: np.random.Generator) -> list[Case]:
     text = """
 const int t = ts::tid_x();
 TS_SMEM(ts::u8, ring, RING * (512 + 8), 0);
-ts::comm::copy_run_bulk<2, RING, 512>(p1 + AT, p0 + AT, (ts::i64)COUNT, t, 64, ring);"""
+ts::comm::copy_run_bulk<2, RING, 512, 1024>(p1 + AT, p0 + AT, (ts::i64)COUNT, t, 64, ring);"""
     v = random_bits("i32", 2048, rng)
     result = []
     for name, ring, at, count in (("ring", 4, 4, 2003), ("two", 2, 0, 1024), ("threads", 3, 1, 1500)):

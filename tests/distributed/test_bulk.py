@@ -84,7 +84,7 @@ def test_runs_by_bulk_copies(dtype, size, at, of, kind, dynamic, seeds):
     for seed, ranks in zip(seeds[:2], (2, 3), strict=True):
         sim.set_seed(seed)
         kernel, a, b, got = run(func, dtype, size, at, of, ranks)
-        assert "ts::comm::copy_run_bulk<4, 6, 16384>(" in kernel.get_kernel_source()
+        assert "ts::comm::copy_run_bulk<4, 6, 16384, 32768>(" in kernel.get_kernel_source()
         for r in range(ranks):
             want = b[r].copy()
             want[:, :, of : of + size] = a[r - 1 if kind == "put" else (r + 1) % ranks][None, :, at : at + size]
@@ -142,7 +142,7 @@ def test_explain_says_why():
     put = "T.put_block(T.address_of(A[0]), T.address_of(B[0]), {}, 1 - T.get_rank())"
     text, source = chosen(put.format(40000))
     assert "bulk" in text and "6 pieces of 16 KB in flight; where an address is no multiple of 16 bytes" in text
-    assert "copy_run_bulk<4, 6, 16384>" in source
+    assert "copy_run_bulk<4, 6, 16384, 32768>" in source
     text, source = chosen(put.format(1000))
     assert "bulk: 1000 bytes: it pays from 32768 on" in text and "copy_run_bulk" not in source
     text, source = chosen(put.format(40000), target="sim sm_80")
@@ -152,7 +152,7 @@ def test_explain_says_why():
     text, source = chosen("T.putmem_nbi_block(B, A, 40000, 1 - T.get_rank()); T.quiet()")
     assert "bulk: an nbi copy completes at T.quiet" in text and "copy_run_bulk" not in source
     text, source = chosen(put.format(40000), shared=180 * KB)
-    assert "2 pieces of 16 KB in flight" in text and "copy_run_bulk<4, 2, 16384>" in source
+    assert "2 pieces of 16 KB in flight" in text and "copy_run_bulk<4, 2, 16384, 32768>" in source
     text, source = chosen(put.format(40000), shared=200 * KB)
     assert "by the threads: the block's shared memory has no room" in text and "copy_run_bulk" not in source
     text, _ = chosen("T.put_block(T.address_of(s[0]), T.address_of(B[0]), 40000, 0)", shared=65536)

@@ -148,7 +148,7 @@ Expr RunAddress(const TileOpObj* op, const Region& r) {
 constexpr int64_t kPiece = 16384, kStages = 6, kBarrierBytes = 8;
 // Below this the threads' own loads and stores are as fast: of a large block, which has 64 KB of
 // them in flight, up to a megabyte (measured: benchmarks/RESULTS.md, p2p). Sizes that only the
-// launch knows are compared there, by the same rule (comm/bulk.cuh).
+// launch knows are compared there, with the same number.
 int64_t BulkPays(int64_t threads, int64_t unroll) {
   return (threads * unroll * 16 >= 64 << 10 ? 64 : 2) * kPiece;
 }
@@ -179,7 +179,8 @@ void LowerRun(const TileOpObj* op, LowerContext* c, const Expr& lane, int64_t la
                             MakeConst(lanes)};
   if (staging.defined()) {
     int64_t stages = NumElements(staging->buffer) / (kPiece + kBarrierBytes);
-    args.insert(args.begin() + 1, {MakeConst(stages), MakeConst(kPiece)});
+    int64_t least = BulkPays(lanes, IntArg(op, "unroll_factor"));
+    args.insert(args.begin() + 1, {MakeConst(stages), MakeConst(kPiece), MakeConst(least)});
     args.push_back(MakeAddr(staging));
     c->Note(std::to_string(stages) + " pieces of " + std::to_string(kPiece / 1024) +
             " KB in flight; where an address is no multiple of 16 bytes, the threads move it");

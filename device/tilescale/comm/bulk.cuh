@@ -56,15 +56,13 @@ TS_DEVICE void bulk_through(u8* to, const u8* from, i64 bytes, u8* staging) {
 
 }  // namespace detail
 
-// As copy_run, through `staging` where both addresses are multiples of 16 bytes and there is more
-// to move than two pieces, or than 64 by threads that have as much in flight as the ring; else by
-// the threads themselves. The bytes are written by the thread of lane 0: others see them behind a
-// barrier, as they see each other's.
-template <int Unroll, int Stages, int Piece, class T>
+// As copy_run, through `staging` where both addresses are multiples of 16 bytes and there are
+// `Least` bytes or more to move; else by the threads themselves. The bytes are written by the
+// thread of lane 0: others see them behind a barrier, as they see each other's.
+template <int Unroll, int Stages, int Piece, int Least, class T>
 TS_DEVICE void copy_run_bulk(T* dst, const T* src, i64 count, int lane, int lanes, u8* staging) {
   TS_MOVE();
-  const i64 least = (i64)lanes * Unroll * 16 >= (64 << 10) ? 64 * Piece : 2 * Piece;
-  if ((((u64)dst | (u64)src) & 15) != 0 || count * (i64)sizeof(T) < least) {
+  if ((((u64)dst | (u64)src) & 15) != 0 || count * (i64)sizeof(T) < Least) {
     detail::copy_elements<Unroll, false>(dst, src, count, lane, lanes);
     return;
   }
