@@ -34,7 +34,8 @@ struct OpSyntax {
   std::vector<OpParam> params;
   const char* spelled = nullptr;  // by the user, in messages, where that is not `name`
   Participants participants = Participants::kGroup;
-  // Its first two operands, when both are one element, are a plain store of the first to the second.
+  // Its first two operands, when both are one element, are a plain store of the first to the
+  // second.
   bool moves_elements = false;
   // Reconciles unknown extents and checks the operands; raises the user's errors. Called once, when
   // the op is built. Null: nothing to do.
