@@ -60,7 +60,7 @@ def run(ranks=2, target=None, batch=2, seq=20, dim=24, iterations=3):
         middle = w.tensor((batch, heads // ranks, ranks, seq // ranks, dim), "float16", name="middle")
         out = w.tensor((batch, seq // ranks, ranks, heads // ranks, dim), "float16", name="out")
         ready = [w.tensor((ranks,), "int32", name=f"ready_{name}") for name in ("there", "back")]
-        arrived = [w.tensor((1,), "int32", name=f"arrived_{name}") for name in ("there", "back")]
+        arrived = [w.tensor((n,), "int32", name=f"arrived_{n}") for n in (ranks, 1)]
         inputs = harness.normal(iterations, ranks, batch, heads, seq // ranks, dim, dtype=np.float16)
         harness.poison(middle, out, *got)
         for i in names:
