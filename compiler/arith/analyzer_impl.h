@@ -112,6 +112,7 @@ struct Analyzer::Impl {
   Interval BoundsOf(const ir::Expr& e);
   Interval BoundsOf(const LinearForm& f);
   Interval BoundsOfOp(const ir::Op& op);
+  Interval BoundsOfBits(const ir::Op& op);
   bool ProductFits(const ir::OpObj* mul);  // the machine's product is that of the integers
   Congruence ModuloOf(const ir::Expr& e);
   Congruence ModuloOf(const LinearForm& f);

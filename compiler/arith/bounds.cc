@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Intervals and congruences of integer expressions.
 #include "compiler/arith/analyzer_impl.h"
+#include "support/diagnostics.h"
 
 #include <algorithm>
 #include <bit>
@@ -101,6 +102,43 @@ Interval Analyzer::Impl::CutToType(Interval r, DataType t) {
   return r.Bounded() && r.lo >= type.lo && r.hi <= type.hi ? r : type;
 }
 
+Interval Analyzer::Impl::BoundsOfBits(const Op& op) {
+  auto arg = [&](int i) { return BoundsOf(op->args[i]); };
+  switch (op->op()) {
+    case OpCode::kBitAnd: {
+      Interval a = arg(0), b = arg(1);
+      if (a.lo >= 0 && b.lo >= 0) return {0, std::min(a.hi, b.hi)};
+      if (b.lo >= 0) return {0, b.hi};
+      return RangeOfBits(a, b, op->dtype);
+    }
+    case OpCode::kBitOr:
+    case OpCode::kBitXor: {
+      Interval a = arg(0), b = arg(1);
+      if (a.lo < 0 || b.lo < 0 || !a.Bounded() || !b.Bounded()) {
+        return RangeOfBits(a, b, op->dtype);
+      }
+      // All ones up to the highest bit of either.
+      auto ones = std::bit_width(static_cast<uint64_t>(std::max(a.hi, b.hi)));
+      return {0, static_cast<int64_t>((uint64_t(1) << ones) - 1)};
+    }
+    case OpCode::kShr: {
+      Interval a = arg(0);
+      auto s = AsInt(op->args[1]);
+      if (!s || *s < 0 || *s > 62) return {std::min(a.lo, int64_t{0}), std::max(a.hi, int64_t{-1})};
+      return {a.lo == kMin ? kMin : a.lo >> *s, a.hi == kMax ? kMax : a.hi >> *s};
+    }
+    case OpCode::kShl: {
+      auto s = AsInt(op->args[1]);
+      if (!s || *s < 0 || *s > 62) return CutToType({}, op->dtype);
+      return CutToType(Multiply(arg(0), Point(int64_t{1} << *s)), op->dtype);
+    }
+    case OpCode::kBitNot:
+      return CutToType(Add(Scale(arg(0), -1), Point(-1)), op->dtype);
+    default:
+      TS_UNREACHABLE("bits of " << Info(op->op()).text);
+  }
+}
+
 Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
   auto arg = [&](int i) { return BoundsOf(op->args[i]); };
   if (op->dtype.lanes > 1) return RangeOfType(Element(op->dtype));
@@ -156,35 +194,13 @@ Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
       if (!beyond && a.lo >= t.lo && a.hi <= t.hi) return a;
       return IsIndexCast(from, op->dtype) && !Wraps(op->dtype) ? a : t;
     }
-    case OpCode::kBitAnd: {
-      Interval a = arg(0), b = arg(1);
-      if (a.lo >= 0 && b.lo >= 0) return {0, std::min(a.hi, b.hi)};
-      if (b.lo >= 0) return {0, b.hi};
-      return RangeOfBits(a, b, op->dtype);
-    }
+    case OpCode::kBitAnd:
     case OpCode::kBitOr:
-    case OpCode::kBitXor: {
-      Interval a = arg(0), b = arg(1);
-      if (a.lo < 0 || b.lo < 0 || !a.Bounded() || !b.Bounded()) {
-        return RangeOfBits(a, b, op->dtype);
-      }
-      // All ones up to the highest bit of either.
-      auto ones = std::bit_width(static_cast<uint64_t>(std::max(a.hi, b.hi)));
-      return {0, static_cast<int64_t>((uint64_t(1) << ones) - 1)};
-    }
-    case OpCode::kShr: {
-      Interval a = arg(0);
-      auto s = AsInt(op->args[1]);
-      if (!s || *s < 0 || *s > 62) return {std::min(a.lo, int64_t{0}), std::max(a.hi, int64_t{-1})};
-      return {a.lo == kMin ? kMin : a.lo >> *s, a.hi == kMax ? kMax : a.hi >> *s};
-    }
-    case OpCode::kShl: {
-      auto s = AsInt(op->args[1]);
-      if (!s || *s < 0 || *s > 62) return CutToType({}, op->dtype);
-      return CutToType(Multiply(arg(0), Point(int64_t{1} << *s)), op->dtype);
-    }
+    case OpCode::kBitXor:
     case OpCode::kBitNot:
-      return CutToType(Add(Scale(arg(0), -1), Point(-1)), op->dtype);
+    case OpCode::kShl:
+    case OpCode::kShr:
+      return BoundsOfBits(op);
     case OpCode::kAbs: {
       if (!IsInteger(op->dtype)) return {};
       Interval a = arg(0), negated = Scale(a, -1);
