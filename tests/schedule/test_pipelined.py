@@ -490,3 +490,28 @@ def test_a_copy_that_begins_at_the_index(hint):
     c = np.zeros((5, 32), np.int8)
     kernel(a, c)
     assert (c == np.stack([a[k : k + 32] for k in range(5)])).all()
+
+
+UNREAD = """
+s = T.alloc_shared((128, 8), "float32")
+total = T.alloc_fragment((128, 8), "float32")
+again = T.alloc_shared((128, 8), "float32")
+T.clear(total)
+for k in T.Pipelined(4, {hint}):
+    T.copy(A[k, 0], s)
+    for i, j in T.Parallel(128, 8):
+        total[i, j] += 1.0
+T.copy(total, again)
+for i, j in T.Parallel(128, 8):
+    C[i, j] = again[127 - i, j]
+"""
+
+
+@pytest.mark.parametrize("hint", ["num_stages=2", "stage=[0, 1]"])
+def test_a_copy_that_nothing_reads(hint):
+    """It has arrived before its memory serves something else."""
+    shapes = 'A: T.Tensor((131, 8), "float32"), C: T.Tensor((128, 8), "float32")'
+    kernel = tilescale.compile(program(UNREAD.format(hint=hint), shapes), target={"kind": "sim", "arch": "sm_80"})
+    a, c = np.random.default_rng().standard_normal((131, 8)).astype(np.float32), np.zeros((128, 8), np.float32)
+    kernel(a, c)
+    assert (c == 4).all()

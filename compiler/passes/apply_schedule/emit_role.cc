@@ -318,6 +318,8 @@ class Emitter {
   bool Guarded(const Instance& i, const std::vector<ResolvedStep>& steps) const {
     const ResolvedStep& step = steps[i.step];
     if (step.pipe >= 0 && m_.pipes[step.pipe].local) return false;
+    // An await orders what follows in every iteration: a group is closed there, if an empty one.
+    if (step.verb == StepVerb::kAwait && i.inside.defined() && !IsConst(i.inside, 0)) return false;
     return i.inside.defined() && !IsConst(i.inside, 1);
   }
 
