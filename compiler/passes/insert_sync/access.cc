@@ -144,7 +144,8 @@ bool AccessReader::IsRowOf(const VarObj* stride, const Expr& index, const Expr& 
     return uses > 0;
   });
   Expr at = analyzer.FromLinear(column, index.dtype());
-  if (!linear || !at.defined() || analyzer.Bounds(at).lo < 0) return false;
+  if (!at.defined()) return false;
+  if (!linear || analyzer.Bounds(at).lo < 0) return false;
   bool below = false;
   auto look = [&](const Expr& cond) {
     Walk(cond, [&](const NodeObj* n) {
