@@ -51,6 +51,12 @@ if(TARGET ts_sim)
   # The twins of the device headers are compiled here and called by compiled kernels.
   target_include_directories(ts_sim PRIVATE ${CMAKE_SOURCE_DIR}/sim/include)
   target_include_directories(ts_sim SYSTEM PRIVATE ${CMAKE_SOURCE_DIR}/device)
+  if(TS_SANITIZE)
+    # It switches stacks, gives up fibers that have frames, and is a sanitizer's runtime itself.
+    # Of the sources: options of the target come before those of ts_flags.
+    get_target_property(sources ts_sim SOURCES)
+    set_property(SOURCE ${sources} APPEND PROPERTY COMPILE_OPTIONS -fno-sanitize=all)
+  endif()
 endif()
 if(TARGET ts_support)
   set_property(
