@@ -15,7 +15,7 @@ using namespace ir;  // NOLINT
 namespace {
 
 constexpr int64_t kOuterTrips = 2;  // of loops around scheduled loops
-constexpr int64_t kMaxTrips = 64;   // of scheduled loops
+constexpr int64_t kMaxTrips = 256;  // of scheduled loops
 
 // The iteration that a step belongs to: indices of the loops around it.
 using At = std::vector<int64_t>;
@@ -55,7 +55,11 @@ class Runner {
         }
       }
     });
-    trips_ = std::min(kMaxTrips, depth + ahead - behind + 2);
+    trips_ = depth + ahead - behind + 2;
+    if (trips_ <= kMaxTrips) return;
+    Fail(m.kernel->span, "it has ", depth, " slots and shifts of ", ahead - behind,
+         " iterations, which are followed for ", trips_, " iterations, and at most ", kMaxTrips,
+         " can be: take fewer stages");
   }
 
   void Run() {

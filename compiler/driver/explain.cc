@@ -20,6 +20,7 @@ const std::vector<Topic>& Topics() {
       {"warnings", {"warning"}},
       {"waits", {"note"}},
       {"tile ops", {"select-ops", "lower-tile-ops"}},
+      {"points of T.Parallel", {"check"}},
       {"pipelines", {"plan-schedule", "apply-schedule"}},
       {"layouts and accesses", {"solve-layouts", "partition-and-vectorize"}},
       {"shared memory", {"place-memory"}},

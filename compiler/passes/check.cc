@@ -174,7 +174,7 @@ void CheckControl(const Kernel& kernel) {
 Func Check(Func f, PassContext& ctx) {
   MapKernels(f, [&](const Kernel& kernel) {
     CheckLaunch(kernel, ctx);
-    CheckNests(kernel);
+    CheckNests(kernel, &ctx);
     CheckArithmetic(kernel);
     CheckControl(kernel);
     CheckRanks(kernel, &ctx);

@@ -15,7 +15,7 @@ std::string SpelledName(const ir::TileOpObj* op);
 void CheckLaunch(const ir::Kernel& kernel, const PassContext& ctx);
 // What a nest of T.Parallel may hold, and how fragments and thread-local arrays are indexed.
 // check_parallel.cc
-void CheckNests(const ir::Kernel& kernel);
+void CheckNests(const ir::Kernel& kernel, PassContext* ctx);
 // Memory that is read and never written before. check_memory.cc
 void CheckInitialised(const ir::Kernel& kernel);
 // Control around collective operations is the same for all threads that run them. check.cc

@@ -7,7 +7,9 @@
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
 #include "compiler/passes/check.h"
+#include "compiler/passes/thread_uniform.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <unordered_set>
 #include <vector>
@@ -22,6 +24,8 @@ constexpr const char* kPrefix = "[Tilelang Semantic Check] ";
 
 class NestChecker {
  public:
+  explicit NestChecker(PassContext* ctx) : ctx_(ctx) {}
+
   void Visit(const Stmt& stmt) {
     if (!stmt.defined()) return;
     const StmtObj* s = stmt.get();
@@ -69,7 +73,9 @@ class NestChecker {
         const auto* bind = static_cast<const BindObj*>(s);
         Expressions(s);
         NoteReads(bind->value, s);
-        if (nest_ != nullptr && DependsOnPoint(bind->value)) point_vars_.insert(bind->var.get());
+        if (nest_ == nullptr) return;
+        if (DependsOnPoint(bind->value)) point_vars_.insert(bind->var.get());
+        names_[bind->var.get()] = Substitute(bind->value, names_);
         return;
       }
       case NodeKind::kAlloc: {
@@ -109,9 +115,11 @@ class NestChecker {
     reads_.clear();
     writes_.clear();
     Visit(nest->body);
-    for (const Touch& write : writes_) {
-      for (const Touch& read : reads_) OtherPoint(write, read);
+    for (size_t i = 0; i < writes_.size(); ++i) {
+      for (const Touch& read : reads_) ReadOfOther(writes_[i], read);
+      for (size_t j = i + 1; j < writes_.size(); ++j) WriteOfOther(writes_[i], writes_[j]);
     }
+    RecordUnproven();
     branches_ = branches;
     perhaps_ = perhaps;
     nest_ = nullptr;
@@ -148,45 +156,118 @@ class NestChecker {
     });
   }
 
-  // Does a point read what another one, some steps away along one variable, stores?
-  void OtherPoint(const Touch& write, const Touch& read) const {
-    Space space = write.buffer->space();
-    if (!write.buffer.same_as(read.buffer) || (space != Space::kGlobal && space != Space::kShared))
-      return;
-    arith::Analyzer analyzer;
+  static bool IsMemory(const Buffer& b) {
+    return b->space() == Space::kGlobal || b->space() == Space::kShared;
+  }
+  // The other place of `write`'s element: another point, `steps` on along one variable, touches it
+  // as `other`.
+  struct OtherPoint {
     const VarObj* along = nullptr;
+    int64_t steps = 0;
+  };
+  OtherPoint Meets(const Touch& write, const Touch& other) const {
+    if (!write.buffer.same_as(other.buffer) || !IsMemory(write.buffer)) return {};
+    arith::Analyzer analyzer;
+    OtherPoint out;
+    const VarObj*& along = out.along;
     for (size_t d = 0; d < write.index.size(); ++d) {
-      if (SameExpr(write.index[d], read.index[d])) continue;
-      arith::LinearForm apart = analyzer.Linear(Sub(write.index[d], read.index[d]));
-      if (along != nullptr || !apart.terms.empty()) return;
+      if (SameExpr(write.index[d], other.index[d])) continue;
+      arith::LinearForm apart = analyzer.Linear(Sub(write.index[d], other.index[d]));
+      if (along != nullptr || !apart.terms.empty()) return {};
       for (const auto& [term, factor] : analyzer.Linear(write.index[d]).terms) {
         bool own = false;
         for (size_t k = 0; k < nest_->vars.size(); ++k) {
           if (term.get() != nest_->vars[k].get()) continue;
           auto extent = AsInt(nest_->extents[k]);
           if (along != nullptr || factor != 1 || !extent || std::abs(apart.constant) >= *extent)
-            return;
+            return {};
           along = nest_->vars[k].get();
           own = true;
         }
-        if (!own && DependsOnPoint(term)) return;
+        if (!own && DependsOnPoint(term)) return {};
       }
-      if (along == nullptr || apart.constant == 0) return;
+      if (along == nullptr || apart.constant == 0) return {};
+      out.steps = apart.constant;
     }
-    if (along == nullptr) return;
+    if (along == nullptr) return {};
     for (size_t d = 0; d < write.index.size(); ++d) {
-      if (SameExpr(write.index[d], read.index[d]) &&
+      if (SameExpr(write.index[d], other.index[d]) &&
           (Uses(write.index[d], along) || UsesDerived(write.index[d])))
-        return;
+        return {};
     }
-    auto text = [](const Touch& t) {
-      return "`" + Print(MakeLoad(t.buffer, {t.index.begin(), t.index.end()})) + "`";
-    };
+    return out;
+  }
+
+  static std::string Text(const Touch& t) {
+    return "`" + Print(MakeLoad(t.buffer, {t.index.begin(), t.index.end()})) + "`";
+  }
+  static std::string Line(const Touch& t) {
+    return t.by->span.defined() ? " at line " + std::to_string(t.by->span->line) : "";
+  }
+
+  // Does a point read what another one stores?
+  void ReadOfOther(const Touch& write, const Touch& read) const {
+    OtherPoint other = Meets(write, read);
+    if (other.along == nullptr) return;
     RaiseAt(read.by->span, "ValueError", kPrefix, "Data race: the points of T.Parallel read ",
-            text(read), " here and store ", text(write),
-            write.by->span.defined() ? " at line " + std::to_string(write.by->span->line) : "",
-            ": the same elements at another `", std::string(along->name),
+            Text(read), " here and store ", Text(write), Line(write),
+            ": the same elements at another `", std::string(other.along->name),
             "`, and the points have no order. Store to another buffer, or use a loop for each");
+  }
+
+  // Does a point store another value where another one stores?
+  void WriteOfOther(const Touch& first, const Touch& second) const {
+    OtherPoint other = Meets(first, second);
+    if (other.along == nullptr) return;
+    auto value = [&](const Touch& t) {
+      return Substitute(static_cast<const StoreObj*>(t.by)->value, names_);
+    };
+    Var along = ffi::GetRef<Var>(other.along);
+    Expr there = Substitute(value(second), {{other.along, Add(along, other.steps)}});
+    if (SameExpr(value(first), there)) return;
+    RaiseAt(second.by->span, "ValueError", kPrefix, "Data race: the points of T.Parallel store ",
+            Text(second), " here and ", Text(first), Line(first),
+            ": different values for the same elements at another `", std::string(other.along->name),
+            "`, and the points have no order. Use a loop for each");
+  }
+
+  // May two points touch one element by `a` and `b`?
+  bool MayMeet(const Touch& a, const Touch& b) const {
+    arith::Analyzer analyzer;
+    BindPoints(*nest_, &analyzer);
+    VarMap fresh;
+    for (size_t d = 0; d < nest_->vars.size(); ++d) {
+      Var other = MakeVar("other", nest_->vars[d].dtype());
+      fresh[nest_->vars[d].get()] = other;
+      if (auto extent = AsInt(nest_->extents[d])) analyzer.Bind(other, {0, *extent - 1});
+    }
+    bool equal = true;
+    for (size_t d = 0; d < a.index.size(); ++d) {
+      Expr x = Substitute(a.index[d], names_), y = Substitute(b.index[d], names_);
+      if (!SameExpr(x, y)) equal = false;
+      arith::Interval apart = analyzer.Bounds(Sub(x, Substitute(y, fresh)));
+      if (apart.lo > 0 || apart.hi < 0) return false;
+    }
+    // Of one place the points are apart if they are numbers of points; what is read is any number.
+    return !equal || std::any_of(a.index.begin(), a.index.end(),
+                                 [&](const Expr& e) { return UsesDerived(Substitute(e, names_)); });
+  }
+
+  // What is neither a race for certain nor certainly none is the program's business: explain()
+  // names it.
+  void RecordUnproven() {
+    auto record = [&](const Touch& write, const Touch& other, const char* does) {
+      if (!write.buffer.same_as(other.buffer) || !IsMemory(write.buffer) || !MayMeet(write, other))
+        return;
+      ctx_->Record("check", other.by->span, "memory " + std::string(write.buffer->name),
+                   "left to the program: two points of T.Parallel may store " + Text(write) +
+                       Line(write) + " and " + does + " " + Text(other) + Line(other) +
+                       " at one element");
+    };
+    for (size_t i = 0; i < writes_.size(); ++i) {
+      for (const Touch& read : reads_) record(writes_[i], read, "read");
+      for (size_t j = i; j < writes_.size(); ++j) record(writes_[i], writes_[j], "store");
+    }
   }
 
   // The loads of a statement's own expressions.
@@ -334,13 +415,14 @@ class NestChecker {
     if ((space != Space::kGlobal && space != Space::kShared) || branches_ > 0 ||
         store->guard.defined())
       return;
+    const Expr value = Substitute(store->value, names_);
     for (size_t d = 0; d < nest_->vars.size(); ++d) {
       const VarObj* v = nest_->vars[d].get();
       auto extent = AsInt(nest_->extents[d]);
       if (!extent || *extent < 2) continue;
       bool addressed = false;
       for (const Expr& e : store->index) addressed = addressed || Uses(e, v) || UsesDerived(e);
-      if (addressed || !(Uses(store->value, v) || ReadsItself(store))) continue;
+      if (addressed || !(VariesAlong(*nest_, value, v) || ReadsItself(store))) continue;
       std::string place =
           Print(MakeLoad(store->buffer, {store->index.begin(), store->index.end()}));
       RaiseAt(store->span, "ValueError", kPrefix, "Data race: the points of T.Parallel along `",
@@ -362,7 +444,9 @@ class NestChecker {
     return derived;
   }
 
+  PassContext* ctx_;
   const ParallelObj* nest_ = nullptr;
+  VarMap names_;  // what names of nests stand for
   std::unordered_set<const NodeObj*>
       point_vars_;                             // the nest's variables and what is bound from them
   std::unordered_set<const StorageObj*> own_;  // cells declared in a nest
@@ -372,8 +456,8 @@ class NestChecker {
 
 }  // namespace
 
-void CheckNests(const Kernel& kernel) {
-  NestChecker().Visit(kernel->body);
+void CheckNests(const Kernel& kernel, PassContext* ctx) {
+  NestChecker(ctx).Visit(kernel->body);
 }
 
 }  // namespace tilescale::passes

@@ -6,6 +6,7 @@
 #include "compiler/passes/normalise.h"
 #include "compiler/passes/thread_uniform.h"
 
+#include <algorithm>
 #include <string>
 
 namespace tilescale::passes {
@@ -180,7 +181,31 @@ class Elector : public Mutator {
  public:
   explicit Elector(const Kernel& kernel) : kernel_(kernel), uniformity_(kernel) {}
 
-  Stmt MutateParallel(const Parallel& s) override { return s; }
+  // Points that store one value to one element: the first of them does, along each variable that
+  // neither the element nor the value depends on. Only where each point certainly stores.
+  Stmt MutateParallel(const Parallel& s) override {
+    VarMap names;
+    std::unordered_set<const StorageObj*> written;
+    Walk(s->body, [&](const NodeObj* n) {
+      if (n->kind == NodeKind::kStore)
+        written.insert(static_cast<const StoreObj*>(n)->buffer->storage.get());
+      return true;
+    });
+    std::vector<Stmt> body;
+    bool changed = false;
+    for (const Stmt& stmt : StmtsOf(s->body)) {
+      if (const auto* bind = stmt.as<BindObj>())
+        names[bind->var.get()] = Substitute(bind->value, names);
+      const auto* store = stmt.as<StoreObj>();
+      Expr first = store != nullptr ? FirstPoint(*s.get(), *store, names, written) : Expr();
+      changed = changed || first.defined();
+      body.push_back(first.defined() ? MakeIf(first, MakeSeq({stmt}), stmt->span) : stmt);
+    }
+    if (!changed) return s;
+    auto copy = CopyNode(s.get());
+    copy->body = MakeSeq(body);
+    return Stmt(copy);
+  }
   Stmt MutateGroup(const Group& s) override {
     int64_t outer = std::exchange(first_, s->first);
     Stmt out = DefaultStmt(s);
@@ -188,8 +213,9 @@ class Elector : public Mutator {
     return out;
   }
   Stmt MutateStore(const Store& s) override {
-    bool memory = s->buffer->space() == Space::kGlobal || s->buffer->space() == Space::kShared;
-    if (!memory || kernel_->user_threads() == 1 || !uniformity_.IsReachedByAll(s.get())) return s;
+    if (!IsMemory(s->buffer) || kernel_->user_threads() == 1 ||
+        !uniformity_.IsReachedByAll(s.get()))
+      return s;
     bool uniform = uniformity_.IsUniform(s->value);
     for (const Expr& i : s->index) uniform = uniform && uniformity_.IsUniform(i);
     if (!uniform) return s;
@@ -202,6 +228,36 @@ class Elector : public Mutator {
   }
 
  private:
+  static Expr FirstPoint(const ParallelObj& nest, const StoreObj& store, const VarMap& names,
+                         const std::unordered_set<const StorageObj*>& written) {
+    if (store.guard.defined() || !IsMemory(store.buffer)) return Expr();
+    std::vector<Expr> operands(store.index.begin(), store.index.end());
+    operands.push_back(store.value);
+    // What a point reads of registers, or of what the nest writes, may be its own.
+    bool known = true;
+    for (Expr& e : operands) {
+      e = Substitute(e, names);
+      Walk(e, [&](const NodeObj* n) {
+        const auto* load = n->kind == NodeKind::kLoad ? static_cast<const LoadObj*>(n) : nullptr;
+        known = known && (load == nullptr || (IsMemory(load->buffer) &&
+                                              written.count(load->buffer->storage.get()) == 0));
+        return known;
+      });
+    }
+    Expr first;
+    for (size_t d = 0; known && d < nest.vars.size(); ++d) {
+      const VarObj* v = nest.vars[d].get();
+      bool varies = std::any_of(operands.begin(), operands.end(),
+                                [&](const Expr& e) { return VariesAlong(nest, e, v); });
+      if (!varies && AsInt(nest.extents[d]).value_or(2) > 1)
+        first = And(first, Eq(nest.vars[d], MakeConst(0, nest.vars[d]->dtype)));
+    }
+    return first;
+  }
+  static bool IsMemory(const Buffer& b) {
+    return b->space() == Space::kGlobal || b->space() == Space::kShared;
+  }
+
   const Kernel& kernel_;
   Uniformity uniformity_;
   int64_t first_ = 0;  // of the group

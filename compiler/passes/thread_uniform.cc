@@ -171,6 +171,28 @@ void Uniformity::Visit(const Stmt& stmt, bool divergent) {
   }
 }
 
+void BindPoints(const ParallelObj& nest, arith::Analyzer* analyzer) {
+  for (size_t d = 0; d < nest.vars.size(); ++d) {
+    if (auto extent = AsInt(nest.extents[d])) analyzer->Bind(nest.vars[d], {0, *extent - 1});
+  }
+}
+
+bool VariesAlong(const ParallelObj& nest, const Expr& e, const VarObj* v) {
+  arith::Analyzer analyzer;
+  BindPoints(nest, &analyzer);
+  bool varies = false;
+  Walk(e, [&](const NodeObj* n) {
+    const auto* op = n->kind == NodeKind::kOp ? static_cast<const OpObj*>(n) : nullptr;
+    if (op != nullptr && IsInteger(op->dtype)) {
+      arith::Interval bounds = analyzer.Bounds(ffi::GetRef<Expr>(op));
+      if (bounds.lo == bounds.hi) return false;
+    }
+    varies = varies || n == v;
+    return !varies;
+  });
+  return varies;
+}
+
 // -- conditions on the thread's index
 // --------------------------------------------------------------------
 

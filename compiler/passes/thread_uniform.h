@@ -3,6 +3,7 @@
 // One walk to a fixpoint over a kernel; Normalise, Check and InsertSync ask it.
 #pragma once
 
+#include "compiler/arith/analyzer.h"
 #include "compiler/ir/func.h"
 
 #include <optional>
@@ -40,6 +41,11 @@ class Uniformity {
   bool exited_ = false;  // some threads have ended
   bool changed_ = false;
 };
+
+// How far the variables of a nest go.
+void BindPoints(const ir::ParallelObj& nest, arith::Analyzer* analyzer);
+// Does an expression have several values along a variable of the nest, as far as its indices say?
+bool VariesAlong(const ir::ParallelObj& nest, const ir::Expr& e, const ir::VarObj* v);
 
 // Values of thread conditions by enumeration: which threads of the block satisfy `cond`, if it
 // depends on nothing but the thread's index. `lets` gives the values of bound variables.

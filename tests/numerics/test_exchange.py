@@ -202,3 +202,109 @@ def test_a_barrier_of_the_block_in_a_group():
         "T.sync_threads is a barrier of all 256 threads of the block, and only threads 0 to 127 get here: "
         "T.sync_threads(id, count) is one of a range of threads"
     )
+
+
+COPY = "T.ptx_cp_async(T.address_of({to}[tx * 4]), T.address_of(A[tx * 4]), 4)\n"
+STAGE = "S = T.alloc_shared((512,), 'float32')\nR = T.alloc_shared((512,), 'float32')\n"
+ASYNC = {
+    "nothing": (COPY.format(to="S"), 8),
+    "a commit": (COPY.format(to="S") + "T.ptx_commit_group()\n", 8),
+    "a wait for all but one": (COPY.format(to="S") + "T.ptx_commit_group()\nT.ptx_wait_group(1)\n", 8),
+    "a commit on one path": (
+        COPY.format(to="S")
+        + "T.ptx_commit_group()\nif n > 0:\n    "
+        + COPY.format(to="R")
+        + "    T.ptx_commit_group()\nT.ptx_wait_group(1)\n",
+        8,
+    ),
+    "a commit on the other path": (
+        COPY.format(to="S")
+        + "T.ptx_commit_group()\nif n > 0:\n    B[tx] = 0.0\nelse:\n    T.ptx_commit_group()\nT.ptx_wait_group(1)\n",
+        8,
+    ),
+}
+
+
+@pytest.mark.parametrize("way", ASYNC)
+def test_a_copy_of_the_user_that_nobody_waits_for(way):
+    text, copied = ASYNC[way]
+    params = "A: T.Tensor((512,), 'float32'), B: T.Tensor((128,), 'float32'), n: T.int32"
+    program = build(params, STAGE + text + "B[tx] = S[127 - tx]")
+    with pytest.raises(tilescale.CompileError) as raised:
+        tilescale.compile(program, target="sim")
+    assert str(raised.value).split("\n")[0] == (
+        f"`S` is read here, and the asynchronous copy at line {copied} may still be filling it: "
+        "T.ptx_commit_group() must stand behind the copy, and T.ptx_wait_group(0) before this, on every path"
+    )
+
+
+WAITED = {
+    "a commit on each path": "if n > 0:\n    {r}    T.ptx_commit_group()\nelse:\n    T.ptx_commit_group()\n"
+    "T.ptx_wait_group(1)\n",
+    "a commit and a wait on one path": "if n > 0:\n    {r}    T.ptx_commit_group()\nT.ptx_wait_group(0)\n",
+}
+
+
+@pytest.mark.parametrize("n", [0, 1])
+@pytest.mark.parametrize("way", WAITED)
+def test_a_copy_of_the_user_that_every_path_waits_for(rng, way, n):
+    params = "A: T.Tensor((512,), 'float32'), B: T.Tensor((128,), 'float32'), n: T.int32"
+    text = COPY.format(to="S") + "T.ptx_commit_group()\n" + WAITED[way].format(r=COPY.format(to="R"))
+    program = build(params, STAGE + text + "B[tx] = S[127 - tx]\nT.ptx_wait_group(0)")
+    a, b = rng.standard_normal(512, np.float32), np.zeros(128, np.float32)
+    tilescale.compile(program, target="sim")(a, b, n)
+    np.testing.assert_array_equal(b, a[127::-1])
+
+
+POINTS = {
+    "a value bound to a name": ("x = A[i]\nB[0] = x", "along `i` store different values to `%B[0]`. Use T.reduce, "),
+    "a sum with a name": ("y = A[i]\nB[0] = y + 1", "along `i` store different values to `%B[0]`. Use T.reduce, "),
+    "neighbours": (
+        "B[i] = A[i]\nB[i + 1] = 0",
+        "store `%B[%i + 1]` here and `%B[%i]` at line 7: different values for the same elements at another `i`, ",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", POINTS)
+def test_points_that_store_different_values(way):
+    body, want = POINTS[way]
+    nest = "for i in T.Parallel(128):\n" + "\n".join("    " + line for line in body.split("\n"))
+    program = build("A: T.Tensor((128,), 'int32'), B: T.Tensor((129,), 'int32')", nest)
+    with pytest.raises(ValueError, match="Data race") as raised:
+        tilescale.compile(program, target="sim")
+    first = str(raised.value).split("\n")[0]
+    assert first.startswith("[Tilelang Semantic Check] Data race: the points of T.Parallel " + want), first
+
+
+SAME = {
+    "one element for all": "B[0] = A[i // 128]",
+    "a number for all": "B[0] = 7 + i // 128",
+    "one value for neighbours": "B[i] = A[3]\nB[i + 1] = A[3]",
+    "the value of the element": "B[i] = C[i]\nB[i + 1] = C[i + 1]",
+}
+
+
+@pytest.mark.parametrize("way", SAME)
+def test_points_that_store_one_value(rng, way):
+    nest = "for i in T.Parallel(128):\n" + "\n".join("    " + line for line in SAME[way].split("\n"))
+    program = build(", ".join(f"{name}: T.Tensor((129,), 'int32')" for name in "ABC"), nest)
+    run(program, *(rng.integers(0, 99, 129, dtype=np.int32) for _ in range(3)))
+
+
+def test_points_that_may_store_at_one_element():
+    params = "A: T.Tensor((128,), 'int32'), B: T.Tensor((128,), 'int32')"
+    nest = "for i in T.Parallel(64):\n    B[A[i]] = i\n    B[i * 2] = B[i * 2] + 1\n    B[i] = 0"
+    text = tilescale.compile(build(params, nest), target="sim").explain()
+    left = [line.split("may store ")[1] for line in text.splitlines() if "left to the program: two points" in line]
+    assert left == [
+        f"{pair} at one element"
+        for pair in (
+            "`B[A[i]]` at line 7 and store `B[A[i]]` at line 7",
+            "`B[A[i]]` at line 7 and read `B[i * 2]` at line 8",
+            "`B[A[i]]` at line 7 and store `B[i * 2]` at line 8",
+            "`B[i]` at line 9 and read `B[i * 2]` at line 8",
+            "`B[A[i]]` at line 7 and store `B[i]` at line 9",
+            "`B[i * 2]` at line 8 and store `B[i]` at line 9",
+        )
+    ]

@@ -36,6 +36,10 @@ class Walker {
         coverage_(f),
         user_orders_(f->options->disable_thread_storage_sync) {
     threads_ = k->total_threads();
+    Walk(k->body, [&](const NodeObj* n) {
+      has_tokens_ = has_tokens_ || n->kind == NodeKind::kTokenOp;
+      return !has_tokens_;
+    });
   }
 
   // Finds barriers, then drops those that the others make needless: a barrier found late may stand
@@ -86,7 +90,7 @@ class Walker {
     exits_.clear();
     reader_.acquired.clear();
     reader_.waited.clear();
-    reader_.commits = 0;
+    reader_.commits = own_commits_ = 0;
     Visit(kernel_->body);
     return !missing_;
   }
@@ -324,15 +328,22 @@ class Walker {
   void VisitIf(const IfObj* branch, const Stmt& s) {
     ReadControl({branch->cond}, s);
     Pending before = pending_;
+    const int64_t own = own_commits_;
     reader_.EnterBranch(branch->cond, true);
     Visit(branch->then_case);
     reader_.LeaveBranch();
     Pending then_state = pending_;
+    const int64_t then_own = std::exchange(own_commits_, own);
+    reader_.commits -= then_own - own;
     pending_ = before;
     reader_.EnterBranch(branch->cond, false);
     Visit(branch->else_case);
     reader_.LeaveBranch();
+    // Only what the user commits on both paths is certainly committed.
+    reader_.commits -= own_commits_ - std::min(own_commits_, then_own);
+    own_commits_ = std::min(own_commits_, then_own);
     pending_.Add(then_state);
+    pending_.NotBehind(reader_.commits);
   }
 
   void VisitToken(const TokenOpObj* op) {
@@ -378,6 +389,7 @@ class Walker {
         return;
       case isa::SyncKind::kAsyncCommit:
         ++reader_.commits;
+        ++own_commits_;
         return;
       case isa::SyncKind::kAsyncWait:
         pending_.Complete(reader_.commits - AsInt(call->args[0]).value_or(0));
@@ -406,7 +418,7 @@ class Walker {
         if (b.release && a.async) {
           need.drain = true;
         } else if (a.async && !b.async && !user_orders_) {
-          RaiseAt(b.span, "InternalError", "an asynchronous copy is used before it is waited for");
+          RaiseUnwaited(a, b);
         }
         // What a signal publishes or consumes is ordered by construction, whoever orders the rest.
         if (user_orders_ && !b.release && !a.acquire) continue;
@@ -464,6 +476,15 @@ class Walker {
             why, ". Move both accesses to where all threads get");
   }
 
+  [[noreturn]] void RaiseUnwaited(const Access& a, const Access& b) const {
+    TS_CHECK(!has_tokens_) << "an asynchronous copy is used before it is waited for";
+    RaiseAt(b.span, "CompileError", "`", b.storage->name, "` is ", b.write ? "written" : "read",
+            " here, and the asynchronous copy",
+            a.span.defined() ? " at line " + std::to_string(a.span->line) : std::string(),
+            " may still be filling it: T.ptx_commit_group() must stand behind the copy, and "
+            "T.ptx_wait_group(0) before this, on every path");
+  }
+
   bool IsDivided(const Stmt& s) const {
     return divider_ != nullptr || !uniformity_.IsReachedByAll(s.get());
   }
@@ -496,6 +517,7 @@ class Walker {
   BetweenGroups between_;
   std::map<std::string, Access> trusted_;
   bool user_orders_;
+  bool has_tokens_ = false;  // the compiler made copies asynchronous
   bool checking_ = false, missing_ = false;
   bool again_ = false;                 // in a later round of a loop around
   std::vector<const StmtObj*> order_;  // statements with barriers, as they were found
@@ -512,6 +534,7 @@ class Walker {
   std::set<const TokenObj*> between_groups_;
   const StmtObj* divider_ = nullptr;  // the innermost control around that divides the threads
   int64_t threads_ = 0;
+  int64_t own_commits_ = 0;  // of the reader's commits those of the user
   const GroupObj* group_ = nullptr;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/passes/insert_sync/pending.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tilescale::sync {
@@ -31,6 +32,10 @@ void Pending::Complete(int64_t commit) {
   for (Access& a : accesses_) {
     if (a.async && a.group < commit) a.async = false;
   }
+}
+
+void Pending::NotBehind(int64_t commit) {
+  for (Access& a : accesses_) a.group = std::min(a.group, commit);
 }
 
 void Pending::Free(const ir::TokenObj* token, int64_t slot) {

@@ -21,6 +21,9 @@ class Pending {
   void OrderInWarps();
   // The issuing threads have observed the groups of copies before `commit`.
   void Complete(int64_t commit);
+  // Of two paths that join the fewer commits count: what was committed on one only goes with the
+  // next commit.
+  void NotBehind(int64_t commit);
   // The slot just acquired was filled, read and released before: all of it is over for everyone.
   void Free(const ir::TokenObj* token, int64_t slot);
   // A loop may run not at all. What is asynchronous is waited for by tokens, which count skipped

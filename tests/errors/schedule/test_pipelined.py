@@ -230,3 +230,22 @@ def main(A: T.Tensor((128, 128), "float32"), C: T.Tensor((128, 128), "float32"))
         "kernel `main` needs 131072 bytes of shared memory, sm_86 has 101376 for a block; use smaller tiles or fewer "
         "stages\n  `first`: 65536 bytes at 0\n  `second`: 65536 bytes at 65536"
     )
+
+
+def test_more_slots_than_are_followed():
+    text = """@T.prim_func
+def main(A: T.Tensor((131072,), "float32"), B: T.Tensor((131072,), "float32")):
+    with T.Kernel(1, threads=128) as bx:
+        S = T.alloc_shared((128,), "float32")
+        for k in T.Pipelined(1024, num_stages=300):
+            T.copy(A[k * 128], S)
+            for j in T.Parallel(128):
+                B[k * 128 + j] = S[127 - j]
+"""
+    main = T.exec_source(text, {"T": T}, f"<hints-{next(_number)}>")["main"]
+    with pytest.raises(CompileError) as raised:
+        tilescale.compile(main, target="sim")
+    assert str(raised.value).split("\n")[0] == (
+        "schedule: it has 300 slots and shifts of 299 iterations, which are followed for 601 iterations, and at most "
+        "256 can be: take fewer stages"
+    )
