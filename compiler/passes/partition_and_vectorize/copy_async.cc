@@ -33,6 +33,23 @@ class AsyncCopies : public Mutator {
 
 }  // namespace
 
+std::string WhyNotAsync(const std::vector<Stmt>& body) {
+  std::string why;
+  for (const Stmt& s : body) {
+    Walk(s, [&](const NodeObj* n) {
+      const auto* store = n->kind == NodeKind::kStore ? static_cast<const StoreObj*>(n) : nullptr;
+      if (store == nullptr || store->buffer->space() != Space::kShared) return true;
+      const auto* load = store->value.as<LoadObj>();
+      why = load == nullptr || load->buffer->space() != Space::kGlobal
+                ? "lanes are put together in registers"
+                : std::to_string(Bytes(load->dtype)) +
+                      " bytes lie together in both tiles, and it copies 4, 8 or 16";
+      return true;
+    });
+  }
+  return why;
+}
+
 Stmt CopyAsync(const Stmt& s) {
   return AsyncCopies()(s);
 }

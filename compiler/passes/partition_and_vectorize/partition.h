@@ -127,6 +127,8 @@ std::vector<ir::Stmt> VectorizeLoop(const ir::Var& var, int64_t extent, std::vec
 
 // Copies of 4, 8 or 16 bytes from global to shared memory as cp.async.
 ir::Stmt CopyAsync(const ir::Stmt& s);
+// Why what should be copied by cp.async still is not; "" if all of it is.
+std::string WhyNotAsync(const std::vector<ir::Stmt>& body);
 
 // Accesses of elements of less than a byte as accesses of bytes.
 ir::Stmt PackBytes(const ir::Stmt& body, arith::Analyzer* analyzer);

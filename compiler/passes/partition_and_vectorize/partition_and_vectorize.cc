@@ -16,7 +16,8 @@ using namespace ir;  // NOLINT
 namespace partition {
 namespace {
 
-constexpr int64_t kMaxUnrolled = 64;  // slots of a nest without registers that are still unrolled
+// Vectors of a nest without registers that are still unrolled.
+constexpr int64_t kMaxUnrolled = 64;
 
 bool WritesRegisters(const Stmt& body) {
   bool found = false;
@@ -328,9 +329,9 @@ class Partitioner {
     for (size_t i = plan.digits.size(); i-- > 0;) {
       if (WalksMemory(MakeSeq(body), plan.digits[i].var)) inner = i;
     }
-    int64_t slots = 1;
-    for (const SlotDigit& d : plan.digits) slots *= d.extent;
-    bool unroll = slots <= kMaxUnrolled || TouchesRegisterArrays(MakeSeq(body));
+    const bool registers = TouchesRegisterArrays(MakeSeq(body));
+    int64_t times = 1;  // that the body stands in the unrolled text
+    for (size_t i = 0; i < plan.digits.size(); ++i) times *= i == inner ? 1 : plan.digits[i].extent;
     // A condition on slots belongs inside their loops.
     Expr uses_slots;
     if (whole->defined()) SplitCondition(whole, &uses_slots, plan);
@@ -343,7 +344,14 @@ class Partitioner {
                             .independent = true,
                             .aliases = &aliases_};
       body = VectorizeLoop(d.var, d.extent, std::move(body), options, &analyzer_, s->span);
+      if (std::string why = s->prefer_async ? WhyNotAsync(body) : ""; !why.empty()) {
+        ctx_->Record("partition-and-vectorize", s->span, "nest " + std::string(s->label),
+                     "plain loads and stores", {"cp_async: " + why});
+      }
     }
+    if (body.size() == 1 && body[0].kind() == NodeKind::kFor)
+      times *= AsInt(body[0].as<ForObj>()->extent).value_or(1);
+    const bool unroll = times <= kMaxUnrolled || registers;
     for (size_t i = 0; i < plan.digits.size(); ++i) {
       if (i == inner) continue;
       const SlotDigit& d = plan.digits[i];
@@ -361,9 +369,11 @@ class Partitioner {
     if (!simple) return {MakeIf(cond, MakeSeq(std::move(body)), span)};
     class Guard : public Mutator {
      public:
-      explicit Guard(Expr c) : cond_(std::move(c)) {}
+      Guard(Expr c, arith::Analyzer* analyzer) : cond_(std::move(c)), analyzer_(analyzer) {}
+      // A register may be read where the condition fails, one past the end of its array may not:
+      // another tile of the body has its slots elsewhere.
       Expr MutateLoad(const Load& l) override {
-        if (IsRegister(l->buffer->space())) return l;
+        if (IsRegister(l->buffer->space()) && Inside(l)) return l;
         auto out = CopyNode(l.get());
         out->guard = And(cond_, l->guard);
         return Expr(out);
@@ -376,8 +386,15 @@ class Partitioner {
       }
 
      private:
+      bool Inside(const Load& l) {
+        if (l->index.size() != 1) return true;
+        arith::Interval at = analyzer_->Bounds(l->index[0]);
+        return at.lo >= 0 && at.hi < NumElements(l->buffer);
+      }
+
       Expr cond_;
-    } guard(cond);
+      arith::Analyzer* analyzer_;
+    } guard(cond, &analyzer_);
     for (Stmt& x : body) x = guard(x);
     return body;
   }
