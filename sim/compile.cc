@@ -143,6 +143,13 @@ std::vector<std::string> IncludeFolders() {
     for (const char* sim : {"/sim", "/sim/include"}) {
       if (HasTwin(root + sim)) return {root + sim, root + "/device"};
     }
+    if (named.empty() || root != roots[0]) continue;
+    throw Diag({}, "RuntimeError")
+        << "TILESCALE_INCLUDE_DIR names '" << named << "', and the simulator's headers "
+        << "(sim/include/tilescale/kernel.cuh) are not beside it in '" << root << "'"
+        << Help(
+               "name the folder of the device headers, `device` of the sources or of the package, "
+               "or leave it unset");
   }
   throw Diag({}, "RuntimeError")
       << "the simulator's headers (sim/include/tilescale/kernel.cuh) were not found beside the "

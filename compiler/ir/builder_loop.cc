@@ -77,6 +77,8 @@ PipelineHintObj* HintOf(ForObj* loop) {
 }
 
 int64_t NumStages(const ffi::Any& value) {
+  if (value.type_index() == ffi::TypeIndex::kTVMFFIBool)
+    Raise("TypeError", "num_stages must be a constant integer, got a bool");
   int64_t stages = ToInt(value, "num_stages");
   if (stages < 0) Raise("ValueError", "num_stages must not be negative, got ", stages);
   return stages;

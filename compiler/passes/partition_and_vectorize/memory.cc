@@ -193,7 +193,15 @@ Expr Memories::LayoutIndex(Memory* m, const Buffer& b, const ffi::Array<Expr>& i
   const Layout* modes = std::get_if<Layout>(&m->layout);
   Expr place = modes != nullptr ? arith::ApplyLayout(*modes, axis, point)
                                 : arith::ApplyTable(std::get<Table>(m->layout), axis, point);
-  TS_CHECK(place.defined()) << "the layout of " << m->root->name << " is too large a table";
+  if (!place.defined()) {
+    Raise("CompileError", "the layout of `", m->root->name,
+          "` has no formula for the places of its ", NumElements(m->root),
+          " elements (a linear sum modulo a number, or an XOR of bits of the "
+          "index), and at most ",
+          arith::kLookupLimit,
+          " are looked up one by one: annotate a layout "
+          "with a formula, or a smaller tile");
+  }
   if (low.defined()) return Add(Mul(place, roots / mine), low);
   return mine > roots ? FloorDiv(place, mine / roots) : place;
 }

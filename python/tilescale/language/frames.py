@@ -11,6 +11,8 @@ from .expr import Operators, Var, op, value
 
 def integer(x: Any) -> Any:
     """A value for an extent: a Python integer where it is one, else an expression."""
+    if isinstance(x, bool):
+        raise TypeError(f"an extent must be an integer, got {x}")
     if not isinstance(x, Operators) and hasattr(x, "__index__"):
         return x.__index__()
     return value(x)
