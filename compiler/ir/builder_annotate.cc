@@ -144,8 +144,13 @@ void BuilderObj::AnnotateLayout(const Values& entries) {
   for (const ffi::Any& pair : entries) {
     Values entry = ToValues(pair);
     Buffer buffer = entry.at(0).cast<Buffer>();
-    AllocObj* alloc = AllocOf(buffer, "T.annotate_layout");
     std::string name = buffer->name;
+    if (buffer->space() == Space::kGlobal) {
+      Raise("NotImplementedError", "T.annotate_layout of `", name,
+            "`, a tensor in global memory, is not supported yet: index it by the outputs of the "
+            "layout's function, or lay out a shared tile");
+    }
+    AllocObj* alloc = AllocOf(buffer, "T.annotate_layout");
     std::vector<int64_t> shape = ConstShape(buffer);
     std::string text =
         LayoutText(ToValues(entry.at(1)), shape, buffer->dtype, kernel_->user_threads(), name);

@@ -254,7 +254,9 @@ TEST(Annotate, Errors) {
             "Details: "
             "[0, 1] and [1, 0] both map to physical coordinates [1]");
   EXPECT_EQ(annotate("annotate_layout", {List({List({k.A, List({Text("linear")})})})}),
-            "ValueError: T.annotate_layout: `A` is not an allocation of this kernel");
+            "NotImplementedError: T.annotate_layout of `A`, a tensor in global memory, is not "
+            "supported yet: index it by the outputs of the layout's function, or lay out a shared "
+            "tile");
   EXPECT_EQ(annotate("use_swizzle", {int64_t{4}, Text("diagonal")}),
             "ValueError: Unsupported swizzle order: diagonal");
   EXPECT_EQ(annotate("use_swizzle", {int64_t{0}}),
