@@ -237,3 +237,18 @@ def test_branches(rng, n):
     if n > 5:
         expected[64:] = np.where(a[64:] > 0, 1, 2)
     assert (b == expected).all()
+
+
+def test_function_of_imported_source(rng):
+    source = "__device__ __forceinline__ float twice_plus(float a, float b) { return a * 2.0f + b; }"
+
+    @T.prim_func
+    def main(A: T.Tensor((64,), "float32"), B: T.Tensor((64,), "float32")):
+        with T.Kernel(1, threads=64):
+            T.import_source(source)
+            tx = T.get_thread_binding()
+            B[tx] = T.call_extern("float32", "twice_plus", A[tx], T.float32(3))
+
+    a, b = rng.standard_normal(64, np.float32), poison(64)
+    call(main, a, b)
+    np.testing.assert_allclose(b, a.astype(np.float64) * 2 + 3, rtol=1e-6)

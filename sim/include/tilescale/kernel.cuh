@@ -7,3 +7,8 @@
 #include <tilescale/ptx/barrier.cuh>
 #include <tilescale/ptx/config.cuh>
 #include <tilescale/ptx/misc.cuh>
+
+// How users' sources (T.import_source) declare their functions.
+#define __device__
+#define __host__
+#define __forceinline__ inline
