@@ -232,7 +232,9 @@ Place PlaceOf(const u8* p) {
   if (!inside) a = arena.Nearest(p);
   Place place;
   if (!a) {
-    place.text = "an address outside all memory";
+    place.text =
+        "an address outside all memory (of tensors the simulator knows those that are arguments, "
+        "and outputs that kernels allocated)";
     place.space = "unknown";
     return place;
   }

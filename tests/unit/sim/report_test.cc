@@ -294,9 +294,12 @@ TEST(ReportText, OutOfBounds) {
                                 "    by rank 0 CTA 0 warp 0 lane 2 at user.py:61") +
                         kTail);
   r = RunBody("#line 62 \"user.py\"\nif (t == 2) *(float*)64 = 1;\n");
-  EXPECT_EQ(r.text, std::string("write of 4 bytes out of bounds at an address outside all memory\n"
-                                "    by rank 0 CTA 0 warp 0 lane 2 at user.py:62") +
-                        kTail);
+  EXPECT_EQ(r.text,
+            std::string("write of 4 bytes out of bounds at an address outside all memory (of "
+                        "tensors the simulator knows those that are arguments, and outputs "
+                        "that kernels allocated)\n"
+                        "    by rank 0 CTA 0 warp 0 lane 2 at user.py:62") +
+                kTail);
   r = RunBody("#line 63 \"user.py\"\nif (t == 2) *ts::peer(C, 2) = 1;\n", {.ranks = 2, .seed = 7});
   std::string text = std::regex_replace(r.text, std::regex("by rank [01]"), "by rank _");
   EXPECT_EQ(text, std::string("rank 2 is out of range: there are 2 ranks\n"
