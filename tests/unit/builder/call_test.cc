@@ -224,7 +224,7 @@ TEST(Annotate, Layouts) {
   };
   List shape({int64_t{4}, int64_t{8}}), vars({i, j});
   EXPECT_EQ(text({Text("linear")}, {4, 8}), "4,8 | 4:8a | 8:1a");
-  EXPECT_EQ(text({Text("gemm")}, {4, 8}), "");
+  EXPECT_EQ(text({Text("chosen")}, {4, 8}), "");
   EXPECT_EQ(text({Text("expr"), shape, vars, List({j, i})}, {4, 8}), "4,8 | 4:1a | 8:4a");
   // 4 rows of 8 columns over 32 threads, a column of threads for each row.
   Expr thread = Binary("add", Binary("mul", i, MakeConst(8)), j);
