@@ -81,6 +81,15 @@ def use_vmm() -> bool | None:
     return None if not text else text == "1"
 
 
+def symmetric_size() -> int:
+    """NVSHMEM_SYMMETRIC_SIZE: bytes of the heap of pynvshmem on each rank, with K, M, G or without; default 1G."""
+    text = (os.environ.get("NVSHMEM_SYMMETRIC_SIZE") or "1G").strip().upper()
+    number, unit = (text[:-1], text[-1]) if text[-1:] in "KMG" else (text, "")
+    if not number.isdigit():
+        raise ValueError(f"NVSHMEM_SYMMETRIC_SIZE: expected a size such as 512M, got {text!r}")
+    return int(number) << {"": 0, "K": 10, "M": 20, "G": 30}[unit]
+
+
 def master_address() -> str:
     return os.environ.get("MASTER_ADDR") or "127.0.0.1"
 

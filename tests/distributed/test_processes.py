@@ -36,6 +36,11 @@ def test_a_program_that_is_started_once_a_rank(what, ranks):
     assert run(what, ranks=ranks).count("done") == ranks
 
 
+@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_a_program_of_the_nvshmem_kind(ranks):
+    assert run(script="nvshmem_rank.py", ranks=ranks).count("done") == ranks
+
+
 def test_torchrun():
     command = [sys.executable, "-m", "tilescale", "run", "--target", "sim", "-m", "torch.distributed.run"]
     done = subprocess.run(

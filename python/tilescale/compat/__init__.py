@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import knobs
 
-_ALIASES = ("tilelang", "tvm")
+_ALIASES = ("tilelang", "tvm", "pynvshmem")
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -40,6 +40,8 @@ def _resolve(name: str) -> ModuleType | None:
     from . import modules
 
     top, _, rest = name.partition(".")
+    if name in ("pynvshmem", "tilelang.distributed.pynvshmem"):
+        return importlib.import_module("tilescale.distributed.pynvshmem")
     if top == "tvm":
         return modules.find("tvm." + rest if rest else "tvm")
     if not rest:
