@@ -34,7 +34,7 @@ class AllToAll:
         R, self.w = w.ranks, w
         heads = hidden // DIM // R * R
         program = measure.example("distributed/pre_attn_all2all").pre_attn_program
-        made = program(R, 2, heads, tokens * R, DIM, False, rows, rows * DIM // 32, DTYPE, blocks)  # 4 vectors a thread
+        made = program(R, 2, heads, tokens * R, DIM, False, rows, 128, DTYPE, blocks)
         self.kernel = tilescale.compile(made, target=w.target)
         self.src = w.tensor((2, heads, tokens, DIM), DTYPE, name="src")
         self.out = w.tensor((2, heads // R, R, tokens, DIM), DTYPE, name="out")
@@ -113,7 +113,7 @@ def cases(w: Any, operations: list[str], args: argparse.Namespace) -> dict[str, 
         moved = AllToAll(w, args.tokens, args.hidden, args.blocks, args.rows)
         found["all-to-all"] = moved.call, moved.sent, moved.check
     if "dispatch" in operations or "combine" in operations:
-        choice = {name: getattr(args, name) for name in ("blocks", "threads", "unroll", "at_once")}
+        choice = {name: getattr(args, name) for name in ("blocks", "threads", "unroll", "chunk")}
         moe = Experts(w, args.tokens, args.hidden, args.topk, args.experts, choice)
         moe.dispatch()
         moe.combine()
@@ -127,7 +127,7 @@ def simulated(args: argparse.Namespace) -> None:
     from tilescale.distributed import World
 
     args.tokens, args.hidden, args.topk, args.experts = 50, 512, 3, 12
-    args.blocks, args.threads, args.rows = 3, 64, 16
+    args.blocks, args.threads, args.rows, args.chunk = 3, 64, 16, 256
     for ranks in (2, 3):
         with World(ranks, target="sim") as w:
             for name, (call, sent, check) in cases(w, list(OPERATIONS), args).items():
@@ -150,10 +150,8 @@ def measured(args: argparse.Namespace) -> None:
             here = [torch.randint(0, 256, (sent,), dtype=torch.uint8, device=w.device(r)) for r in range(w.ranks)]
             there = [torch.empty_like(part) for part in here]
 
-            def copies(here: list[Any] = here, there: list[Any] = there) -> None:
-                for r in range(len(here)):
-                    with torch.cuda.device(here[r].device):
-                        there[(r + 1) % len(here)].copy_(here[r], non_blocking=True)
+            def copies(here: list[Any] = here, there: list[Any] = there) -> None:  # one way
+                there[1].copy_(here[0], non_blocking=True)
 
             calls = {"ours": call, "copy engine": copies}
             times = measure.interleaved({n: overlap.milliseconds(w, c) for n, c in calls.items()}, args.rounds)
@@ -178,7 +176,7 @@ def main() -> None:
     parser.add_argument("--target", choices=["cuda", "sim"], default="cuda")
     parser.add_argument("--operations", nargs="+", default=OPERATIONS, choices=OPERATIONS)
     sizes = {"ranks": 2, "tokens": 4096, "hidden": 7168, "topk": 8, "experts": 256}
-    choice = {"blocks": 20, "threads": 896, "unroll": 7, "at_once": 4, "rows": 256, "rounds": 10}
+    choice = {"blocks": 20, "threads": 896, "unroll": 7, "chunk": 1792, "rows": 1024, "rounds": 10}
     for name, value in (sizes | choice).items():
         parser.add_argument(f"--{name}", type=int, default=value)
     args = parser.parse_args()

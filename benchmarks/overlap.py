@@ -20,7 +20,7 @@ DTYPE = "bfloat16"
 OPERATIONS = ("AG-GEMM", "GEMM-RS")
 SHAPES = [(8192, 11008, 4096), (8192, 28672, 8192)]  # M, N, K of all ranks together
 CHOICE = {"block_M": 128, "block_N": 128, "block_K": 32, "num_stages": 4, "panel": 8, "threads": 128}
-SENDERS = 16
+SENDERS = {"AG-GEMM": 16, "GEMM-RS": 8}
 LAUNCHES = 5  # between two events
 
 
@@ -100,14 +100,14 @@ class Case:
                 raise SystemExit(f"rank {r} is wrong by {error}")
 
 
-def simulated(choice: dict[str, int], senders: int) -> None:
+def simulated(choice: dict[str, int], senders: int | None) -> None:
     import torch  # noqa: F401  the parts of tensors are torch's
     from tilescale.distributed import World
 
     for operation in OPERATIONS:
         for ranks, shape in ((2, (640, 384, 256)), (3, (480, 384, 192))):
             with World(ranks, target="sim") as w:
-                case = Case(w, operation, shape, choice, senders)
+                case = Case(w, operation, shape, choice, senders or SENDERS[operation])
                 for _ in range(2):
                     case.fill()
                     case.fused()
@@ -162,9 +162,7 @@ def others(case: Case, operation: str, choice: dict[str, int]) -> dict[str, Call
                 torch.mm(A[r], case.B[r], out=C[r])
 
     def copies() -> None:
-        for r in range(w.ranks):
-            with torch.cuda.device(r):
-                there[(r + 1) % w.ranks].copy_(here[r], non_blocking=True)
+        there[1].copy_(here[0], non_blocking=True)  # one way
 
     return {"GEMM": lambda: w.launch(gemm, *parts), kind: alone.call, "cuBLAS": cublas, "copy engine": copies}
 
@@ -174,12 +172,12 @@ def measured(args: argparse.Namespace, choice: dict[str, int]) -> None:
     from tilescale.distributed import World
 
     print(measure.header(f"overlap, {args.ranks} GPUs", f"{torch.cuda.get_device_name(0)}, torch {torch.__version__}"))
-    print(", ".join(f"{name} {value}" for name, value in choice.items()) + f", {args.senders} senders")
+    print(", ".join(f"{name} {value}" for name, value in choice.items()))
     fine = True
     for operation in args.operations:
         for shape in args.shapes:
             with World(args.ranks) as w:
-                case = Case(w, operation, shape, choice, args.senders)
+                case = Case(w, operation, shape, choice, args.senders or SENDERS[operation])
                 case.fill()
                 case.fused()
                 w.barrier()
@@ -216,7 +214,7 @@ def main() -> None:
     )
     for name, value in CHOICE.items():
         parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--senders", type=int, default=SENDERS, help="blocks that send")
+    parser.add_argument("--senders", type=int, help="blocks that send, else " + str(SENDERS))
     args = parser.parse_args()
     choice = {name: getattr(args, name) for name in CHOICE}
     simulated(choice, args.senders) if args.target == "sim" else measured(args, choice)

@@ -227,10 +227,11 @@ FAULTS: list[Fault] = [
     change(EP, FENCE, "T.barrier_blocks(barrier)", "T.sync_blocks(barrier)", 1),
     drop(EP, RANKS, "T.barrier_blocks(barrier)", 5),
     change(EP, PLACE, "x_slots[c, rank, slot, 0]), hidden, peer", "x_slots[c, peer, slot, 0]), hidden, peer"),
-    drop(ED, REUSE, "T.wait(T.signal(ready, r), at_least=iteration + 1)", 0),
+    drop(ED, WAIT, "T.wait(T.signal(ready, r), at_least=iteration + 1)", 0),
     drop(ED, WAIT, "T.wait(T.signal(ready, r), at_least=iteration + 1)", 1),
     drop(ED, LAST, "T.wait(T.signal(arrived, r), at_least=(iteration + 1) * blocks)"),
-    drop(ED, LAST, "T.wait(T.signal(done, r), at_least=(iteration + 1) * blocks)"),
+    drop(ED, LAST, "T.wait(T.signal(done, r), at_least=(iteration + 1) * blocks)", 0),
+    drop(ED, LAST, "T.wait(T.signal(done, r), at_least=(iteration + 1) * blocks)", 1),
     change(
         ED,
         COUNT,
@@ -239,7 +240,7 @@ FAULTS: list[Fault] = [
     ),
     change(ED, PLACE, "base + number[t] - 1", "base + number[t]"),
     drop(ED, RANKS, "T.barrier_blocks(barrier)", 1),
-    change(ED, PEER, "T.copy(x[at, 0:hidden], row, src_pe=r)", "T.copy(x[at, 0:hidden], row, src_pe=rank)"),
+    change(ED, PEER, "hidden, at // tokens, unroll", "hidden, rank, unroll"),
 ]
 
 

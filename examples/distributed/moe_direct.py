@@ -68,10 +68,10 @@ def places_program(ranks, experts, tokens, threads=128):
     return places
 
 
-def dispatch_program(ranks, experts, tokens, most, hidden, topk, blocks, threads, dtype, unroll, cached):
-    """A warp takes a token to each of its ranks. cached: rows only, what else a token has is there already.
+def dispatch_program(ranks, experts, tokens, most, hidden, topk, blocks, threads, dtype, unroll):
+    """A warp takes a token, and all that it has, to each of its ranks. recv_src: its number among all ranks' tokens.
 
-    `ready[r]`: launches in which rank r let go of what it received; `arrived[r]`: blocks of rank r that are done.
+    Behind `places` all ranks have let go of what they received. `arrived[r]`: blocks of rank r that are done.
     """
     local, warps = experts // ranks, threads // 32
 
@@ -85,7 +85,6 @@ def dispatch_program(ranks, experts, tokens, most, hidden, topk, blocks, threads
         recv_src: T.Tensor((most,), "int32"),
         recv_idx: T.Tensor((most, topk), "int64"),
         recv_weights: T.Tensor((most, topk), "float32"),
-        ready: T.Tensor((ranks,), "int32"),
         arrived: T.Tensor((ranks,), "int32"),
         iteration: T.int32,
     ):
@@ -93,27 +92,21 @@ def dispatch_program(ranks, experts, tokens, most, hidden, topk, blocks, threads
             tx = T.get_thread_binding()
             warp, lane = tx // 32, tx % 32
             rank = T.get_rank()
-            if b == 0:
-                for step in T.serial(ranks):
-                    T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
-            for r in T.serial(ranks):
-                T.wait(T.signal(ready, r), at_least=iteration + 1)
             for t in T.serial(b * warps + warp, tokens, blocks * warps):
                 for step in T.serial(ranks):
                     peer = (rank + 1 + step) % ranks
                     to = place[t, peer]
                     if to >= 0:
                         T.put_warp(T.address_of(x[t, 0]), T.address_of(recv_x[to, 0]), hidden, peer, unroll)
-                        if not cached:
-                            if lane == 0:
-                                T.st(T.address_of(recv_src[to]), t, dst_pe=peer)
-                            if lane < topk:
-                                e = topk_idx[t, lane]
-                                mine = e >= 0 and e // local == peer
-                                there = T.if_then_else(mine, e - peer * local, T.int64(-1))
-                                weight = T.if_then_else(mine, topk_weights[t, lane], 0.0)
-                                T.st(T.address_of(recv_idx[to, lane]), there, dst_pe=peer)
-                                T.st(T.address_of(recv_weights[to, lane]), weight, dst_pe=peer)
+                        if lane == 0:
+                            T.st(T.address_of(recv_src[to]), rank * tokens + t, dst_pe=peer)
+                        if lane < topk:
+                            e = topk_idx[t, lane]
+                            mine = e >= 0 and e // local == peer
+                            there = T.if_then_else(mine, e - peer * local, T.int64(-1))
+                            weight = T.if_then_else(mine, topk_weights[t, lane], 0.0)
+                            T.st(T.address_of(recv_idx[to, lane]), there, dst_pe=peer)
+                            T.st(T.address_of(recv_weights[to, lane]), weight, dst_pe=peer)
             for step in T.serial(ranks):
                 T.notify(T.signal(arrived, rank), peer=(rank + 1 + step) % ranks)
             if b == 0:  # the kernel ends when all has come
@@ -123,11 +116,54 @@ def dispatch_program(ranks, experts, tokens, most, hidden, topk, blocks, threads
     return dispatch
 
 
-def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, at_once):
-    """Each token's rows are fetched and summed in float32; a block has the rows of `at_once` tokens in flight.
+def fetch_program(ranks, local, tokens, most, hidden, blocks, threads, dtype, unroll):
+    """A dispatch of which all but the rows is known: they are fetched, as links carry more reads than writes. Rows of
+    all ranks take turns, so that what is near comes between what is far.
+
+    `ready[r]`: launches in which rank r has its tokens; `done[r]`: blocks of rank r that have read.
+    """
+    warps = threads // 32
+
+    @T.prim_func
+    def fetch(
+        x: T.Tensor((tokens, hidden), dtype),
+        received: T.Tensor((1 + local,), "int32"),
+        recv_src: T.Tensor((most,), "int32"),
+        recv_x: T.Tensor((most, hidden), dtype),
+        ready: T.Tensor((ranks,), "int32"),
+        done: T.Tensor((ranks,), "int32"),
+        iteration: T.int32,
+    ):
+        with T.Kernel(blocks, threads=threads) as b:
+            warp = T.get_thread_binding() // 32
+            rank = T.get_rank()
+            if b == 0:
+                for step in T.serial(ranks):
+                    T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
+            share = (received[0] + ranks - 1) // ranks
+            for r in T.serial(ranks):
+                T.wait(T.signal(ready, r), at_least=iteration + 1)
+            for n in T.serial(warp * blocks + b, share * ranks, blocks * warps):
+                to = n % ranks * share + n // ranks
+                if to < received[0]:
+                    at = recv_src[to]
+                    there, here = T.address_of(x[at % tokens, 0]), T.address_of(recv_x[to, 0])
+                    T.get_warp(there, here, hidden, at // tokens, unroll)
+            for step in T.serial(ranks):
+                T.notify(T.signal(done, rank), peer=(rank + 1 + step) % ranks)
+            if b == 0:  # x is this rank's again when the kernel ends
+                for r in T.serial(ranks):
+                    T.wait(T.signal(done, r), at_least=(iteration + 1) * blocks)
+
+    return fetch
+
+
+def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, unroll, chunk):
+    """A warp fetches `chunk` elements of a token's rows at a time and sums them in float32, eight a thread.
 
     `ready[r]`: launches in which rank r has its rows; `done[r]`: blocks of rank r that have read them.
     """
+    warps = threads // 32
 
     @T.prim_func
     def combine(
@@ -142,9 +178,10 @@ def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, a
     ):
         with T.Kernel(blocks, threads=threads) as b:
             tx = T.get_thread_binding()
+            warp, lane = tx // 32, tx % 32
             rank = T.get_rank()
-            rows = [[T.alloc_fragment((hidden,), dtype) for _ in range(ranks)] for _ in range(at_once)]
-            total = T.alloc_fragment((hidden,), "float32")
+            rows = T.alloc_shared((warps, ranks, chunk), dtype)
+            total, row = T.alloc_local((8,), "float32"), T.alloc_local((8,), dtype)
             weight = T.alloc_var("float32")
             part = T.alloc_var("float32")
             if b == 0:
@@ -152,28 +189,38 @@ def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, a
                     T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
             for r in T.serial(ranks):
                 T.wait(T.signal(ready, r), at_least=iteration + 1)
-            for first in T.serial(b * at_once, tokens, blocks * at_once):
-                for i, of_token in list(enumerate(rows)):
-                    for r, row in list(enumerate(of_token)):
-                        at = T.if_then_else(first + i < tokens, place[T.min(first + i, tokens - 1), r], -1)
-                        T.clear(row)
+            for t in T.serial(b * warps + warp, tokens, blocks * warps):
+                for c in T.serial((hidden + chunk - 1) // chunk):
+                    first = c * chunk
+                    for r in T.serial(ranks):
+                        at = place[t, r]
                         if at >= 0:
-                            T.copy(x[at, 0:hidden], row, src_pe=r)
-                for i, of_token in list(enumerate(rows)):
-                    if first + i < tokens:
-                        T.clear(total)
-                        for row in of_token:
-                            for j in T.Parallel(hidden):
-                                total[j] += row[j]
-                        T.copy(total, out[first + i, 0:hidden])
-                if tx < at_once * topk and first + tx // topk < tokens:
+                            size = T.min(chunk, hidden - first)
+                            T.get_warp(T.address_of(x[at, first]), T.address_of(rows[warp, r, 0]), size, r, unroll)
+                    T.sync_warp()
+                    for j in T.serial((chunk + 255) // 256):
+                        at = j * 256 + lane * 8
+                        if at < chunk and first + at < hidden:
+                            for v in T.vectorized(8):
+                                total[v] = 0.0
+                            for r in T.serial(ranks):
+                                if place[t, r] >= 0:
+                                    for v in T.vectorized(8):
+                                        row[v] = rows[warp, r, at + v]
+                                    for v in T.vectorized(8):
+                                        total[v] += row[v]
+                            for v in T.vectorized(8):
+                                row[v] = total[v]
+                            for v in T.vectorized(8):
+                                out[t, first + at + v] = row[v]
+                    T.sync_warp()  # the rows are read
+                if lane < topk:
                     weight = 0.0
                     for r in T.serial(ranks):
-                        at = place[first + tx // topk, r]
-                        if at >= 0:
-                            T.ld(T.address_of(weights[at, tx % topk]), part, src_pe=r)
+                        if place[t, r] >= 0:
+                            T.ld(T.address_of(weights[place[t, r], lane]), part, src_pe=r)
                             weight += part
-                    out_weights[first + tx // topk, tx % topk] = weight
+                    out_weights[t, lane] = weight
             for step in T.serial(ranks):
                 T.notify(T.signal(done, rank), peer=(rank + 1 + step) % ranks)
             if b == 0:  # the rows are this rank's again when the kernel ends
@@ -186,19 +233,24 @@ def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, a
 class Buffer:
     """What is received has its room here until the next dispatch; results in the order of moe.py."""
 
-    def __init__(self, w, tokens, hidden, topk, experts, dtype="float16", blocks=2, threads=128, unroll=4, at_once=2):
+    def __init__(self, w, tokens, hidden, topk, experts, dtype="float16", blocks=2, threads=128, unroll=4, chunk=32):
         R = w.ranks
         self.w, self.shape, self.dtype = w, (tokens, hidden, topk, experts), dtype
         self.most = most = R * tokens
-        sizes = R, experts, tokens, most, hidden, topk, blocks, threads, dtype, unroll
+        how = blocks, threads, dtype, unroll
         make = {
             "layout": moe.layout_program(R, experts, tokens, topk),
             "places": places_program(R, experts, tokens),
-            "dispatch": dispatch_program(*sizes, cached=False),
-            "cached": dispatch_program(*sizes, cached=True),
-            "combine": combine_program(R, tokens, most, hidden, topk, blocks, threads, dtype, at_once),
+            "dispatch": dispatch_program(R, experts, tokens, most, hidden, topk, *how),
+            "fetch": fetch_program(R, experts // R, tokens, most, hidden, *how),
+            "combine": combine_program(R, tokens, most, hidden, topk, *how, chunk),
         }
-        self.kernels = {name: tilescale.compile(func, target=w.target) for name, func in make.items()}
+        alone = {"tl.disable_thread_storage_sync": True}  # warps of combine have rows of their own in shared memory
+        configs = {"combine": alone}
+        self.kernels = {
+            name: tilescale.compile(func, target=w.target, pass_configs=configs.get(name))
+            for name, func in make.items()
+        }
         self.barrier = w.tensor((R,), "int32", name="barrier")
         self.counts = (
             w.tensor((R, R), "int32", name="all_per_rank"),
@@ -207,8 +259,9 @@ class Buffer:
         self.recv_x, self.recv_src = w.tensor((most, hidden), dtype, name="recv_x"), w.tensor((most,), "int32")
         self.recv_idx = w.tensor((most, topk), "int64", name="recv_topk_idx")
         self.recv_weights = w.tensor((most, topk), "float32", name="recv_topk_weights")
-        self.signals = {name: [w.tensor((R,), "int32") for _ in range(2)] for name in ("dispatch", "combine")}
-        self.launches = {"dispatch": 0, "combine": 0}
+        signals = {"dispatch": 1, "fetch": 2, "combine": 2}
+        self.signals = {name: [w.tensor((R,), "int32") for _ in range(n)] for name, n in signals.items()}
+        self.launches = dict.fromkeys(self.signals, 0)
         self.received = self.empty((1 + experts // R,), "int32", "num_recv_tokens")
         self.out = self.empty((tokens, hidden), dtype, "combined_x")
         self.out_weights = self.empty((tokens, topk), "float32", "combined_topk_weights")
@@ -219,9 +272,9 @@ class Buffer:
         harness.poison(tensor)
         return tensor
 
-    def launch(self, kernel, signals, *args):
-        self.w.launch(self.kernels[kernel], *args, *self.signals[signals], self.launches[signals])
-        self.launches[signals] += 1
+    def launch(self, kernel, *args):
+        self.w.launch(self.kernels[kernel], *args, *self.signals[kernel], self.launches[kernel])
+        self.launches[kernel] += 1
 
     def get_dispatch_layout(self, topk_idx):
         """num_tokens_per_rank, num_tokens_per_expert, is_token_in_rank"""
@@ -235,19 +288,20 @@ class Buffer:
     def dispatch(self, x, topk_idx, topk_weights, layout=None, handle=None):
         """recv_x, recv_topk_idx, recv_topk_weights, num_recv_tokens (all, and by expert), handle. With a handle the
         tokens go where they went before; all but recv_x is as it was then."""
-        came = self.recv_x, self.recv_src, self.recv_idx, self.recv_weights
-        kernel = "dispatch" if handle is None else "cached"
         if handle is None:
             handle = self.empty((self.shape[0], self.w.ranks), "int32", "place")
             per_rank, per_expert, in_rank = layout
             given = per_rank, per_expert, in_rank, *self.counts, self.barrier
             self.w.launch(self.kernels["places"], *given, handle, self.received)
-        self.launch(kernel, "dispatch", x, topk_idx, topk_weights, handle, *came)
+            came = self.recv_x, self.recv_src, self.recv_idx, self.recv_weights
+            self.launch("dispatch", x, topk_idx, topk_weights, handle, *came)
+        else:
+            self.launch("fetch", x, self.received, self.recv_src, self.recv_x)
         return self.recv_x, self.recv_idx, self.recv_weights, self.received, handle
 
     def combine(self, handle):
         """combined_x, combined_topk_weights, of what stands in recv_x and recv_topk_weights"""
-        self.launch("combine", "combine", self.recv_x, self.recv_weights, handle, self.out, self.out_weights)
+        self.launch("combine", self.recv_x, self.recv_weights, handle, self.out, self.out_weights)
         return self.out, self.out_weights
 
 
@@ -285,6 +339,8 @@ def run_one(w, dtype, tokens, hidden, topk, local, iterations):
     work = tilescale.compile(experts_program(buffer.most, hidden, dtype), target=w.target)
     x = [harness.normal(w.ranks, tokens, hidden, dtype=dtype) for _ in range(iterations)]
     given = [w.tensor((tokens, hidden), dtype, name=f"x{i}") for i in range(iterations)]
+    tokens_now = w.tensor((tokens, hidden), dtype, name="x")
+    take = tilescale.compile(harness.copy_program(tokens_now, tokens_now), target=w.target)
     idx, weights = w.tensor((tokens, topk), "int64", name="idx"), w.tensor((tokens, topk), name="weights")
     topk_idx, topk_weights = random_topk(w.ranks, tokens, topk, experts)
     harness.spread(idx, topk_idx)
@@ -292,9 +348,11 @@ def run_one(w, dtype, tokens, hidden, topk, local, iterations):
     for i in range(iterations):
         harness.spread(given[i], x[i])
     layout, handle = buffer.get_dispatch_layout(idx), None
+    w.launch(take, given[0], tokens_now)
     for i in range(iterations):
         late()
-        handle = buffer.dispatch(given[i], idx, weights, layout, handle)[-1]
+        handle = buffer.dispatch(tokens_now, idx, weights, layout, handle if i % 2 else None)[-1]
+        w.launch(take, given[(i + 1) % iterations], tokens_now)  # the tokens are this rank's again
         for name, tensor in came.items():
             w.launch(keep[name], tensor, kept[i][name])
         late()
@@ -309,13 +367,15 @@ def run_one(w, dtype, tokens, hidden, topk, local, iterations):
         want = moe.expected(topk_idx, x[i], topk_weights, w.ranks, experts, 1, dtype)
         for r in range(w.ranks):
             want[r]["combined_x"] = want[r]["combined_x"] * 2
+            counts = np.diff(want[r]["rank_prefix_matrix"][:, r], prepend=0)
+            want[r]["recv_src_idx"] = want[r]["recv_src_idx"] + tokens * np.repeat(np.arange(w.ranks), counts)
             for name, tensor in kept[i].items():
                 found += harness.wrong(harness.numbers(tensor[r])[: len(want[r][name])], want[r][name])
     return found
 
 
-def run(ranks=2, target=None, tokens=13, hidden=40, topk=3, local=2, iterations=3):
-    """How many elements of what comes back are wrong. The first dispatch finds the places, the others have them."""
+def run(ranks=2, target=None, tokens=13, hidden=40, topk=3, local=2, iterations=4):
+    """How many elements of what comes back are wrong. Every second dispatch has the places of the one before."""
     found = 0.0
     for dtype in ("float16", "bfloat16"):
         with World(ranks, target=target) as w:

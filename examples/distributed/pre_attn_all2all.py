@@ -17,8 +17,8 @@ from tilescale.distributed import World
 def pre_attn_program(
     ranks, batch, heads, seq, dim, transposed=False, block=16, threads=128, dtype="float16", resident=4
 ):
-    """`out` has the sequence as (ranks, seq / ranks). `ready`: launches of each rank; `arrived[r]`: blocks of rank r
-    that are done, each of which takes one tile after another.
+    """`out` has the sequence as (ranks, seq / ranks). `ready[r]`: launches in which rank r has its `src`; `done[r]`:
+    blocks of rank r that have read, each of which takes one tile after another. Links carry more reads than writes.
     """
     mine, part = heads // ranks, seq // ranks
     blocks = (part + block - 1) // block
@@ -28,31 +28,34 @@ def pre_attn_program(
         src: T.Tensor((batch, part, heads, dim) if transposed else (batch, heads, part, dim), dtype),
         out: T.Tensor((batch, mine, ranks, part, dim), dtype),
         ready: T.Tensor((ranks,), "int32"),
-        arrived: T.Tensor((ranks,), "int32"),
+        done: T.Tensor((ranks,), "int32"),
         iteration: T.int32,
     ):
         with T.Kernel(resident, threads=threads) as bx:
             rank = T.get_rank()
             tile = T.alloc_fragment((block, dim), dtype)
-            if bx == 0:  # what this rank read from `out` before is read
+            if bx == 0:
                 for step in T.serial(ranks):
                     T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
             for r in T.serial(ranks):
                 T.wait(T.signal(ready, r), at_least=iteration + 1)
-            for n in T.serial(bx, batch * mine * blocks * ranks, resident):
-                peer = (n + rank + 1) % ranks  # neighbours send to different peers, and so do ranks
-                bs, head, b = n // ranks % blocks, n // ranks // blocks % mine, n // ranks // blocks // mine
+            for n in T.serial(bx, batch * mine * blocks, resident):
+                bs, head, b = n % blocks, n // blocks % mine, n // blocks // mine
                 rows = slice(bs * block, (bs + 1) * block)
-                if transposed:
-                    T.copy(src[b, rows, peer * mine + head, 0:dim], tile)
-                else:
-                    T.copy(src[b, peer * mine + head, rows, 0:dim], tile)
-                T.put(tile, out[b, head, rank, rows, 0:dim], peer=peer)
+                for step in T.serial(ranks):  # what is near comes between what is far
+                    peer = (rank + 1 + step) % ranks
+                    if transposed:
+                        T.get(src[b, rows, rank * mine + head, 0:dim], tile, peer=peer)
+                        T.copy(tile, out[b, head, peer, rows, 0:dim])
+                    else:
+                        there = T.address_of(src[b, rank * mine + head, bs * block, 0])
+                        here = T.address_of(out[b, head, peer, bs * block, 0])
+                        T.get_block(there, here, T.min(block, part - bs * block) * dim, peer)
             for step in T.serial(ranks):
-                T.notify(T.signal(arrived, rank), peer=(rank + 1 + step) % ranks)
-            if bx == 0:  # the other blocks need not stay for it
+                T.notify(T.signal(done, rank), peer=(rank + 1 + step) % ranks)
+            if bx == 0:  # `src` is this rank's again when the kernel ends
                 for r in T.serial(ranks):
-                    T.wait(T.signal(arrived, r), at_least=(iteration + 1) * resident)
+                    T.wait(T.signal(done, r), at_least=(iteration + 1) * resident)
 
     return pre_attn
 
@@ -68,13 +71,13 @@ def run(ranks=2, target=None, batch=2, seq=20, dim=24, iterations=2):
             shape = (batch, seq // ranks, heads, dim) if transposed else (batch, heads, seq // ranks, dim)
             src = w.tensor(shape, "float16", name="src")
             out = w.tensor((batch, heads // ranks, ranks, seq // ranks, dim), "float16", name="out")
-            ready, arrived = (w.tensor((ranks,), "int32", name=name) for name in ("ready", "arrived"))
+            ready, done = (w.tensor((ranks,), "int32", name=name) for name in ("ready", "done"))
             for iteration in range(iterations):
                 inputs = harness.normal(ranks, *shape, dtype=np.float16)
                 harness.spread(src, inputs)
                 harness.poison(out)
                 late()
-                w.launch(kernel, src, out, ready, arrived, iteration)
+                w.launch(kernel, src, out, ready, done, iteration)
                 w.barrier()
                 if transposed:
                     inputs = inputs.swapaxes(2, 3)

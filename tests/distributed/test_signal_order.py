@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the compiler inserts around T.notify and T.wait, as explain() lists it: a barrier where the whole block must have
-moved its part, or must learn of the signal, and nothing where the program has one."""
+"""What the compiler inserts around T.notify and T.wait, as explain() lists it: a barrier where the whole block must
+have moved its part, or must learn of the signal, and nothing where the program has one."""
 
 import inspect
 
