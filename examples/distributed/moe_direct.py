@@ -336,7 +336,7 @@ def run_one(w, dtype, tokens, hidden, topk, local, iterations):
     both = came | back
     keep = {name: tilescale.compile(harness.copy_program(t, t), target=w.target) for name, t in both.items()}
     kept = [{name: buffer.empty(t.shape, t.dtype, f"{name}{i}") for name, t in both.items()} for i in range(iterations)]
-    work = tilescale.compile(experts_program(buffer.most, hidden, dtype), target=w.target)
+    work, spoil = (tilescale.compile(experts_program(n, hidden, dtype), target=w.target) for n in (buffer.most, tokens))
     x = [harness.normal(w.ranks, tokens, hidden, dtype=dtype) for _ in range(iterations)]
     given = [w.tensor((tokens, hidden), dtype, name=f"x{i}") for i in range(iterations)]
     tokens_now = w.tensor((tokens, hidden), dtype, name="x")
@@ -348,11 +348,11 @@ def run_one(w, dtype, tokens, hidden, topk, local, iterations):
     for i in range(iterations):
         harness.spread(given[i], x[i])
     layout, handle = buffer.get_dispatch_layout(idx), None
-    w.launch(take, given[0], tokens_now)
     for i in range(iterations):
         late()
+        w.launch(take, given[i], tokens_now)
         handle = buffer.dispatch(tokens_now, idx, weights, layout, handle if i % 2 else None)[-1]
-        w.launch(take, given[(i + 1) % iterations], tokens_now)  # the tokens are this rank's again
+        w.launch(spoil, tokens_now)  # the tokens are this rank's again
         for name, tensor in came.items():
             w.launch(keep[name], tensor, kept[i][name])
         late()
