@@ -176,3 +176,17 @@ def test_arguments_are_checked():
     )
     refused(ValueError, "evaluate: argument `A` must be contiguous", main, np.zeros(16, np.float32)[::2], 3)
     assert issubclass(CompileError, ValueError)
+
+
+@pytest.mark.parametrize(
+    "line", ["T.put(A, A, peer=1)", "T.notify(T.signal(flags), peer=1)", "T.wait(T.signal(flags))"]
+)
+def test_other_ranks_are_refused(line):
+    text = f"""@T.prim_func
+def main(A: T.Tensor((8,), "float32"), flags: T.Tensor((1,), "int32")):
+    with T.Kernel(1, threads=32):
+        {line}
+"""
+    func = T.exec_source(text, {"T": T}, f"<evaluate-{line}>")["main"]
+    text = f"evaluate: {line.split('(')[0]} has no meaning in a sequential run"
+    refused(NotImplementedError, text, func, np.zeros(8, np.float32), np.zeros(1, np.int32))

@@ -239,7 +239,8 @@ void Machine::RunParallel(const ParallelObj* s, const Threads& threads) {
 
 void Machine::RunTileOp(const TileOpObj* s, const Threads& threads) {
   const TileOpDef& def = DefOf(s);
-  const std::string name = "T." + std::string(s->op);
+  const char* spelled = def.syntax.spelled;
+  const std::string name = "T." + (spelled != nullptr ? spelled : std::string(s->op));
   if (def.evaluate == nullptr) {
     Refuse("NotImplementedError", name + " has no meaning in a sequential run");
   }
