@@ -68,13 +68,13 @@ class Executable {
     std::shared_ptr<Device> device;
     const HeapTable* heap_table = nullptr;  // for modules that have one
     void* barrier_words = nullptr;          // of this rank of the heap, if a kernel needs them
+    std::weak_ptr<SymmetricHeap> heap;      // of a RankState
     std::array<std::atomic<const LoadedVariant*>, kMaxVariants> variants{};
     std::vector<std::unique_ptr<LoadedVariant>> owned;
   };
 
   /// What is loaded for one rank of one heap: its module has the heap's table.
   struct RankState : DeviceState {
-    std::weak_ptr<SymmetricHeap> heap;
     int rank = 0;
     HeapTable table;
   };

@@ -285,7 +285,13 @@ void Executable::LaunchKernel(DeviceState& state, const LoadedVariant& loaded, s
 
 void Executable::Launch(DeviceState& state, const LoadedVariant& loaded, const CallFrame& frame,
                         Stream stream) const {
-  if (loaded.watched != nullptr) RaiseIfAborted();
+  const SymmetricHeap* heap = nullptr;
+  if (loaded.watched != nullptr) {
+    heap = state.heap.expired() ? GetLaunchPlace().heap.get() : state.heap.lock().get();
+    RaiseIfAborted(heap);
+    // On the simulator a launch may be over when it returns.
+    NoteLaunch(*loaded.watched, stream, heap);
+  }
   Workspaces workspaces(*state.device, stream);
   for (const Workspace& workspace : loaded.variant.workspaces) {
     const int64_t bytes = EvaluateOrThrow(workspace.bytes, frame, "workspace");
@@ -298,7 +304,7 @@ void Executable::Launch(DeviceState& state, const LoadedVariant& loaded, const C
   for (size_t i = 0; i < loaded.functions.size(); ++i) {
     LaunchKernel(state, loaded, i, frame, workspaces.addresses(), stream);
   }
-  if (loaded.watched != nullptr) NoteLaunch(*loaded.watched, stream);
+  if (loaded.watched != nullptr) NoteLaunch(*loaded.watched, stream, heap);
 }
 
 int Executable::SelectVariant(const TVMFFIAny* args, int32_t num_args) {

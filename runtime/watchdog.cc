@@ -28,25 +28,48 @@ class WatchedModule {
  public:
   static constexpr uint32_t kRecords = 1024;
 
+  // What the device sees: the word that ends its waits, and the records.
+  struct Shared {
+    uint32_t abort;
+    WaitRecord records[kRecords];
+  };
+
   WatchedModule(std::shared_ptr<Device> d, std::string k, int r)
       : device(std::move(d)), kernel(std::move(k)), rank(r), since(kRecords) {
-    records = static_cast<WaitRecord*>(device->AllocateMapped(
-        kRecords * sizeof(WaitRecord), reinterpret_cast<void**>(&on_device)));
+    shared = static_cast<Shared*>(
+        device->AllocateMapped(sizeof(Shared), reinterpret_cast<void**>(&on_device)));
   }
-  ~WatchedModule() { device->FreeMapped(records); }
+  ~WatchedModule() { device->FreeMapped(shared); }
   WatchedModule(const WatchedModule&) = delete;
   WatchedModule& operator=(const WatchedModule&) = delete;
 
+  bool OnGpu() const { return device->tensor_device().device_type == kDLCUDA; }
   std::string Where() const {
-    return (rank < 0 ? "GPU " + std::to_string(device->tensor_device().device_id)
-                     : "rank " + std::to_string(rank));
+    return rank < 0 ? "GPU " + std::to_string(device->tensor_device().device_id)
+                    : "rank " + std::to_string(rank);
+  }
+  uint64_t Ticket(uint32_t i) const {
+    return std::atomic_ref(shared->records[i].ticket).load(std::memory_order_acquire);
+  }
+  bool Waits() const {
+    for (uint32_t i = 0; i < kRecords; ++i) {
+      if (Ticket(i) != 0) return true;
+    }
+    return false;
+  }
+  void Abort(bool abort) const { std::atomic_ref(shared->abort).store(abort ? 1 : 0); }
+  // Of threads that will not do it: their context has failed, or their heap is closed.
+  void Clear() const {
+    Abort(false);
+    for (WaitRecord& r : shared->records) std::atomic_ref(r.ticket).store(0);
   }
 
   std::shared_ptr<Device> device;
   std::string kernel;
   int rank;
-  WaitRecord* records;
-  WaitRecord* on_device = nullptr;
+  HeapOfWaits heap = nullptr;  // of the last launch
+  Shared* shared;
+  Shared* on_device = nullptr;
 
   struct Since {
     uint64_t ticket = 0;
@@ -74,10 +97,6 @@ Milliseconds Limit() {
   return Milliseconds(unit == "s" ? number * 1000 : number);
 }
 
-uint64_t Read(const uint64_t& word) {
-  return std::atomic_ref(const_cast<uint64_t&>(word)).load(std::memory_order_acquire);
-}
-
 std::string Number(uint64_t value, bool is_signed) {
   return is_signed ? std::to_string(static_cast<int64_t>(value)) : std::to_string(value);
 }
@@ -102,13 +121,23 @@ std::string FileName(const WaitRecord& r) {
 // A queue that kernels of watched modules were launched on.
 struct Tracked {
   std::shared_ptr<Device> device;
-  std::string kernel, where;  // of the last launch
+  std::string kernel, where;   // of the last launch
+  HeapOfWaits heap = nullptr;  // likewise
   uint64_t launches = 0;
   uint64_t marked = 0;  // launches before the event
   Event event = nullptr;
   bool pending = false;  // the event has not completed
   bool told = false;     // that it does not end
   Clock::time_point since;
+};
+
+// What was found of one heap's waits.
+struct Found {
+  std::string report;    // until it is raised
+  bool aborted = false;  // its waits are being ended
+  bool told = false;     // that a kernel does not end
+  bool on_gpu = false;
+  Clock::time_point at;
 };
 
 class Watchdog {
@@ -123,30 +152,26 @@ class Watchdog {
                                      const std::string& kernel, int rank) {
     const std::lock_guard lock(mutex_);
     limit_ = Limit();
-    if (abort_ == nullptr) {
-      void* on_device = nullptr;
-      abort_ = static_cast<uint32_t*>(device->AllocateMapped(sizeof(uint32_t), &on_device));
-    }
+    limit_text_ = knobs::Watchdog();
     auto module = std::make_shared<WatchedModule>(device, kernel, rank);
     std::erase_if(modules_, [](const auto& m) { return m.expired(); });
     modules_.push_back(module);
-    if (device->tensor_device().device_type == kDLCUDA) StartThread();
+    if (module->OnGpu()) StartThread();
     return module;
   }
 
-  // One word for all GPUs: what is mapped has one address for host and GPUs (CUDA programming
-  // guide, "Unified Virtual Address Space").
-  const uint32_t* abort_word() const { return abort_; }
-
-  void Launched(const WatchedModule& module, Stream stream) {
+  void Launched(WatchedModule& module, Stream stream, HeapOfWaits heap) {
     const std::lock_guard lock(mutex_);
+    module.heap = heap;
+    if (!module.OnGpu()) return;
     Tracked& t = streams_[{module.device.get(), stream}];
     if (t.device == nullptr) t.device = module.device;
     if (t.kernel != module.kernel) t.kernel = module.kernel;
-    if (t.launches++ == 0 || t.where.empty()) t.where = module.Where();
+    if (t.launches++ == 0 || t.heap != heap) t.where = module.Where();
+    t.heap = heap;
   }
 
-  void Forget(const Device& device, Stream stream) {
+  void ForgetStream(const Device& device, Stream stream) {
     const std::lock_guard lock(mutex_);
     const auto found = streams_.find({&device, stream});
     if (found == streams_.end()) return;
@@ -154,37 +179,64 @@ class Watchdog {
     streams_.erase(found);
   }
 
-  void Raise() {
-    if (!aborted_.load()) return;
-    std::unique_lock lock(mutex_);
-    if (report_.empty()) return;
-    if (!running_) {
-      Reset();  // the simulator's kernels have ended
-    } else {
-      ended_.wait_for(lock, kPatience, [&] { return !aborted_.load(); });
+  void ForgetHeap(HeapOfWaits heap) {
+    const std::lock_guard lock(mutex_);
+    found_.erase(heap);
+    for (const auto& m : Modules(heap)) {
+      m->Clear();
+      m->heap = nullptr;
     }
-    throw Diag({}, "Deadlock") << std::exchange(report_, "");
+    for (auto& [key, t] : streams_) {
+      if (t.heap == heap) t.heap = nullptr;
+    }
+  }
+
+  void Raise(HeapOfWaits heap) {
+    if (!reports_.load()) return;
+    std::unique_lock lock(mutex_);
+    const auto it = found_.find(heap);
+    if (it == found_.end() || it->second.report.empty()) return;
+    if (!it->second.on_gpu) {
+      Reset(heap);  // the simulator's kernels have ended
+    } else {
+      ended_.wait_for(lock, kPatience, [&] { return !found_[heap].aborted; });
+    }
+    std::string report = std::exchange(found_[heap].report, "");
+    reports_ = AnyReport();
+    if (!report.empty()) throw Diag({}, "Deadlock") << report;
+  }
+
+  void RaiseAny() {
+    std::vector<HeapOfWaits> heaps;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const auto& [heap, f] : found_) heaps.push_back(heap);
+    }
+    for (HeapOfWaits heap : heaps) Raise(heap);
   }
 
   int64_t Count() {
     const std::lock_guard lock(mutex_);
     int64_t count = 0;
     for (const auto& m : Modules()) {
-      for (uint32_t i = 0; i < WatchedModule::kRecords; ++i) {
-        count += Read(m->records[i].ticket) != 0 ? 1 : 0;
-      }
+      for (uint32_t i = 0; i < WatchedModule::kRecords; ++i) count += m->Ticket(i) != 0 ? 1 : 0;
     }
     return count;
   }
 
   void Abort() {
     const std::lock_guard lock(mutex_);
-    if (abort_ == nullptr) {
+    std::set<HeapOfWaits> heaps;
+    for (const auto& m : Modules()) {
+      if (m->Waits()) heaps.insert(m->heap);
+    }
+    if (Modules().empty()) {
       throw Diag({}, "RuntimeError")
           << "no kernel of this process is watched"
           << Help("set TILESCALE_WATCHDOG, for example to 5s, before the kernels are compiled");
     }
-    Give("deadlock: the host has ended the waits of all kernels");
+    for (HeapOfWaits heap : heaps)
+      Give(heap, "deadlock: the host has ended the waits of all kernels");
   }
 
  private:
@@ -207,38 +259,36 @@ class Watchdog {
       } catch (const std::exception&) {
         // A kernel failed, and the context with it: whoever waits for it is told by the driver.
         streams_.clear();
+        for (const auto& m : Modules()) {
+          if (m->OnGpu()) m->Clear();
+        }
       }
     }
   }
 
   void Tick() {
     const Clock::time_point now = Clock::now();
-    bool waiting = false;
-    bool hung = false;
+    std::set<HeapOfWaits> hung;
     // A little early: what is promised is that the report comes within the limit.
     const auto limit = limit_.load() * 9 / 10;
     for (const auto& m : Modules()) {
-      for (uint32_t i = 0; i < WatchedModule::kRecords; ++i) {
-        const uint64_t ticket = Read(m->records[i].ticket);
+      for (uint32_t i = 0; m->OnGpu() && i < WatchedModule::kRecords; ++i) {
+        const uint64_t ticket = m->Ticket(i);
         if (ticket != m->since[i].ticket) m->since[i] = {ticket, now};
-        if (ticket == 0) continue;
-        waiting = true;
-        hung |= now - m->since[i].time >= limit;
+        if (ticket != 0 && now - m->since[i].time >= limit) hung.insert(m->heap);
       }
     }
-    const bool busy = LookAtStreams(now);
-    if (aborted_.load()) {
-      FollowAbort(now, waiting || busy);
-    } else if (hung) {
-      Give("deadlock: a wait has lasted " + knobs::Watchdog() + " (TILESCALE_WATCHDOG)");
-    } else {
-      TellOfSpinning(now, limit);
+    LookAtStreams(now);
+    for (HeapOfWaits heap : hung) {
+      Give(heap, "deadlock: a wait has lasted " + limit_text_ + " (TILESCALE_WATCHDOG)");
     }
+    for (auto& [heap, f] : found_) {
+      if (f.aborted && f.on_gpu) FollowAbort(heap, &f, now);
+    }
+    TellOfSpinning(now, limit);
   }
 
-  // Whether what was launched has not ended on some stream.
-  bool LookAtStreams(Clock::time_point now) {
-    bool busy = false;
+  void LookAtStreams(Clock::time_point now) {
     for (auto& [key, t] : streams_) {
       if (t.pending && t.device->IsDone(t.event)) t.pending = t.told = false;
       if (!t.pending && t.marked != t.launches && !t.device->IsCapturing(key.second)) {
@@ -248,19 +298,21 @@ class Watchdog {
         t.pending = true;
         t.since = now;
       }
-      busy |= t.pending;
     }
-    return busy;
   }
 
-  void FollowAbort(Clock::time_point now, bool busy) {
+  void FollowAbort(HeapOfWaits heap, Found* f, Clock::time_point now) {
+    bool busy = false;
+    for (const auto& m : Modules(heap)) busy |= m->Waits();
+    for (const auto& [key, t] : streams_) busy |= t.heap == heap && t.pending;
     if (!busy) {
-      Reset();
+      Reset(heap);
       ended_.notify_all();
-    } else if (!told_ && now - aborted_at_ >= kPatience) {
-      told_ = true;
-      for (const auto& [key, t] : streams_) {
-        if (!t.pending) continue;
+    } else if (!f->told && now - f->at >= kPatience) {
+      f->told = true;
+      for (auto& [key, t] : streams_) {
+        if (t.heap != heap || !t.pending) continue;
+        t.told = true;
         Print("the kernel `" + t.kernel + "` of " + t.where +
               " does not end: a thread of it loops in code of its own, or waits for one that has "
               "ended; its GPU is not freed");
@@ -270,29 +322,40 @@ class Watchdog {
 
   void TellOfSpinning(Clock::time_point now, Milliseconds limit) {
     for (auto& [key, t] : streams_) {
+      const auto f = found_.find(t.heap);
+      if (f != found_.end() && f->second.aborted) continue;
       if (!t.pending || t.told || now - t.since < limit) continue;
       t.told = true;
-      Print("the kernel `" + t.kernel + "` of " + t.where + " has not ended for " +
-            knobs::Watchdog() +
+      Print("the kernel `" + t.kernel + "` of " + t.where + " has not ended for " + limit_text_ +
             ", and none of its threads is in a wait of this library: it computes, loops in code of "
             "its own, or its stream waits for something; its GPU is not freed");
     }
   }
 
-  // Makes the report, then ends the waits.
-  void Give(std::string text) {
-    if (aborted_.load()) return;
-    report_ = std::move(text) + Waits() + Ranks();
-    aborted_at_ = Clock::now();
-    told_ = false;
-    aborted_ = true;
-    std::atomic_ref(*abort_).store(1);
-    if (running_) Print(report_);
+  // Makes the report, then ends the waits of all ranks.
+  void Give(HeapOfWaits heap, std::string text) {
+    Found& f = found_[heap];
+    if (f.aborted) return;
+    f.report = std::move(text) + Waits(heap) + Ranks(heap);
+    f.at = Clock::now();
+    f.told = f.on_gpu = false;
+    f.aborted = true;
+    for (const auto& m : Modules(heap)) {
+      m->Abort(true);
+      f.on_gpu |= m->OnGpu();
+    }
+    reports_ = true;
+    if (f.on_gpu) Print(f.report);
   }
 
-  void Reset() {
-    std::atomic_ref(*abort_).store(0);
-    aborted_ = false;
+  void Reset(HeapOfWaits heap) {
+    for (const auto& m : Modules(heap)) m->Abort(false);
+    found_[heap].aborted = false;
+  }
+
+  bool AnyReport() const {
+    return std::any_of(found_.begin(), found_.end(),
+                       [](const auto& f) { return !f.second.report.empty(); });
   }
 
   std::vector<std::shared_ptr<WatchedModule>> Modules() const {
@@ -302,27 +365,24 @@ class Watchdog {
     }
     return all;
   }
+  std::vector<std::shared_ptr<WatchedModule>> Modules(HeapOfWaits heap) const {
+    auto all = Modules();
+    std::erase_if(all, [heap](const auto& m) { return m->heap != heap; });
+    return all;
+  }
 
   // As the simulator says it: threads of one block at one line that wait for one word are a group.
-  std::string Waits() const {
+  std::string Waits(HeapOfWaits heap) const {
     struct Group {
       uint64_t count = 0;
       std::string first;
     };
     std::map<std::string, Group> groups;
-    for (const auto& m : Modules()) {
+    for (const auto& m : Modules(heap)) {
       for (uint32_t i = 0; i < WatchedModule::kRecords; ++i) {
-        WaitRecord r = m->records[i];
+        WaitRecord r = m->shared->records[i];
         if (r.ticket == 0) continue;
-        r.what[sizeof r.what - 1] = r.file[sizeof r.file - 1] = '\0';
-        const std::string word =
-            NameOfSymmetric(reinterpret_cast<const void*>(static_cast<uintptr_t>(r.address)));
-        const std::string text = m->Where() + " CTA (" + std::to_string(r.block[0]) + "," +
-                                 std::to_string(r.block[1]) + "," + std::to_string(r.block[2]) +
-                                 ") at " + FileName(r) + ":" + std::to_string(r.line) + ": " +
-                                 r.what + ": " + word + " is " + Number(r.seen, r.is_signed != 0) +
-                                 ", waits for " + Wanted(r);
-        Group& g = groups[text];
+        Group& g = groups[Describe(*m, &r)];
         if (g.count++ == 0) {
           g.first = " (first: warp " + std::to_string(r.thread / 32) + " lane " +
                     std::to_string(r.thread % 32) + ")";
@@ -340,21 +400,28 @@ class Watchdog {
       text += "\n    " + std::to_string(g.count) + (g.count == 1 ? " thread of " : " threads of ") +
               what + g.first;
     }
-    if (groups.empty()) text = "\n    no thread waits";
     return text;
   }
 
+  static std::string Describe(const WatchedModule& m, WaitRecord* r) {
+    r->what[sizeof r->what - 1] = r->file[sizeof r->file - 1] = '\0';
+    const std::string word =
+        NameOfSymmetric(reinterpret_cast<const void*>(static_cast<uintptr_t>(r->address)));
+    return m.Where() + " CTA (" + std::to_string(r->block[0]) + "," + std::to_string(r->block[1]) +
+           "," + std::to_string(r->block[2]) + ") at " + FileName(*r) + ":" +
+           std::to_string(r->line) + ": " + r->what + ": " + word + " is " +
+           Number(r->seen, r->is_signed != 0) + ", waits for " + Wanted(*r);
+  }
+
   // Where the ranks of this process stand, of which one has not done what the others wait for.
-  std::string Ranks() const {
+  std::string Ranks(HeapOfWaits heap) const {
     std::set<std::string> waits;
-    for (const auto& m : Modules()) {
-      for (uint32_t i = 0; i < WatchedModule::kRecords; ++i) {
-        if (Read(m->records[i].ticket) != 0) waits.insert(m->Where());
-      }
+    for (const auto& m : Modules(heap)) {
+      if (m->Waits()) waits.insert(m->Where());
     }
     std::string text;
     for (const auto& [key, t] : streams_) {
-      if (waits.count(t.where) != 0) continue;
+      if (t.heap != heap || waits.count(t.where) != 0) continue;
       text += "\n    " + t.where + ": `" + t.kernel + "`, its last launch, " +
               (t.pending ? "runs, and none of its threads waits" : "has ended");
     }
@@ -366,16 +433,15 @@ class Watchdog {
     std::fflush(stderr);
   }
 
-  std::mutex mutex_;
-  std::condition_variable ended_;
+  // Recursive: to name a word holds its heap, whose end comes here if it was the last to.
+  std::recursive_mutex mutex_;
+  std::condition_variable_any ended_;
   std::thread thread_;
-  std::atomic<bool> stop_ = false, aborted_ = false;
+  std::atomic<bool> stop_ = false, reports_ = false;
   std::atomic<Milliseconds> limit_{};
+  std::string limit_text_;  // the knob, when a module was last added
   bool running_ = false;
-  bool told_ = false;  // that a kernel does not end
-  uint32_t* abort_ = nullptr;
-  Clock::time_point aborted_at_;
-  std::string report_;  // until it is raised
+  std::map<HeapOfWaits, Found> found_;
   std::vector<std::weak_ptr<WatchedModule>> modules_;
   std::map<std::pair<const Device*, Stream>, Tracked> streams_;
 };
@@ -386,22 +452,29 @@ std::shared_ptr<WatchedModule> WatchModule(const std::shared_ptr<Device>& device
                                            const std::string& kernel, int rank) {
   if (knobs::Watchdog().empty()) return nullptr;
   auto watched = Watchdog::Get().Add(device, kernel, rank);
-  const WatchTable table{Watchdog::Get().abort_word(), watched->on_device, WatchedModule::kRecords,
-                         0};
+  const WatchTable table{&watched->on_device->abort, watched->on_device->records,
+                         WatchedModule::kRecords, 0};
   return module.SetConstant("ts_watch", &table, sizeof table) ? watched : nullptr;
 }
 
-void NoteLaunch(const WatchedModule& module, Stream stream) {
-  if (module.device->tensor_device().device_type != kDLCUDA) return;
-  Watchdog::Get().Launched(module, stream);
+void NoteLaunch(WatchedModule& module, Stream stream, HeapOfWaits heap) {
+  Watchdog::Get().Launched(module, stream, heap);
+}
+
+void ForgetWaits(HeapOfWaits heap) {
+  Watchdog::Get().ForgetHeap(heap);
 }
 
 void ForgetStream(const Device& device, Stream stream) {
-  Watchdog::Get().Forget(device, stream);
+  Watchdog::Get().ForgetStream(device, stream);
 }
 
-void RaiseIfAborted() {
-  Watchdog::Get().Raise();
+void RaiseIfAborted(HeapOfWaits heap) {
+  Watchdog::Get().Raise(heap);
+}
+
+void RaiseIfAnyAborted() {
+  Watchdog::Get().RaiseAny();
 }
 
 int64_t CountWaits() {

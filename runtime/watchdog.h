@@ -42,18 +42,26 @@ class WatchedModule;
 std::shared_ptr<WatchedModule> WatchModule(const std::shared_ptr<Device>& device, Module& module,
                                            const std::string& kernel, int rank);
 
+/// Waits are of the symmetric heap that their kernel was launched for, or of none (null): what is
+/// found of one concerns no other.
+using HeapOfWaits = const SymmetricHeap*;
+
 /// A launch of the module is on the stream.
-void NoteLaunch(const WatchedModule& module, Stream stream);
+void NoteLaunch(WatchedModule& module, Stream stream, HeapOfWaits heap);
+/// The heap closes: nothing is said of its waits any longer.
+void ForgetWaits(HeapOfWaits heap);
 /// No launch on this stream is watched any longer: it is about to end.
 void ForgetStream(const Device& device, Stream stream);
 
-/// Throws Deadlock if waits were ended since the last time, once they have: of any thread.
-void RaiseIfAborted();
+/// Throws Deadlock if waits of the heap were ended since the last time, once they have.
+void RaiseIfAborted(HeapOfWaits heap);
+/// The same of any.
+void RaiseIfAnyAborted();
 
 /// Threads of watched kernels that are in a wait which lasts.
 int64_t CountWaits();
 
-/// Ends all waits of watched kernels of this process, with a report of them.
+/// Ends all waits of watched kernels of this process that last, with a report of them.
 void AbortWaits();
 
 }  // namespace tilescale::runtime

@@ -79,7 +79,7 @@ class HeapObj : public ffi::Object {
       for (const auto& [rank, stream] : streams) heap->device(rank)->Synchronize(stream);
       for (const auto& [rank, stream] : made_) heap->device(rank)->Synchronize(stream);
       heap->Barrier();
-      RaiseIfAborted();
+      RaiseIfAborted(heap.get());
     });
   }
   int64_t DeviceOf(int64_t rank) const {
@@ -315,7 +315,7 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       .def("tilescale.runtime.meet", Guarded(&MeetAt))
       .def("tilescale.runtime.stream_value", Guarded(&StreamValue))
       .def("tilescale.runtime.mapped_tensor", Guarded(&MappedTensor))
-      .def("tilescale.runtime.raise_if_aborted", Guarded(&RaiseIfAborted))
+      .def("tilescale.runtime.raise_if_aborted", Guarded(&RaiseIfAnyAborted))
       .def("tilescale.runtime.check_guards", Guarded(&CheckAllGuards))
       .def("tilescale.runtime.count_waits", Guarded(&CountWaits))
       .def("tilescale.runtime.abort_waits", Guarded(&AbortWaits));

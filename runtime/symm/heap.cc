@@ -2,6 +2,7 @@
 #include "runtime/symm/heap.h"
 
 #include "runtime/symm/arena.h"
+#include "runtime/watchdog.h"
 #include "support/diagnostics.h"
 #include "support/knobs.h"
 #include "support/strings.h"
@@ -51,6 +52,10 @@ SymmetricHeap::SymmetricHeap(const HeapRequest& request)
     throw Diag({}, "ValueError") << "a world has 1 to " << kMaxRanks << " ranks, got " << ranks_;
   }
   made_.resize(static_cast<size_t>(ranks_));
+}
+
+SymmetricHeap::~SymmetricHeap() {
+  ForgetWaits(this);
 }
 
 void* SymmetricHeap::Allocate(int rank, const HeapBlock& block) {
@@ -195,6 +200,7 @@ void SymmetricHeap::Close() {
   if (closed_.exchange(true)) {
     throw Diag({}, "RuntimeError") << "the world is closed already";
   }
+  ForgetWaits(this);
   OnClose();
   CheckGuards();
 }

@@ -53,7 +53,7 @@ class SymmetricHeap {
  public:
   /// Throws ValueError unless 1 <= ranks <= kMaxRanks.
   explicit SymmetricHeap(const HeapRequest& request);
-  virtual ~SymmetricHeap() = default;
+  virtual ~SymmetricHeap();
   SymmetricHeap(const SymmetricHeap&) = delete;
   SymmetricHeap& operator=(const SymmetricHeap&) = delete;
 

@@ -84,9 +84,12 @@ static struct {
   uint32_t count, unused;
 } watch;
 static int hangs;
+static char* mapped; /* the host's memory that the GPU can reach: the last of it */
+static size_t mapped_bytes;
 
 static void hang(void) {
   hangs = option("STUB_HANG", 0);
+  if (hangs == 1 && (size_t)((char*)watch.abort - mapped) >= mapped_bytes) abort();
   for (int i = 0; hangs == 1 && i < 2; ++i) {
     Record r = {i + 1, 0x1000, -5, 3, 1, {1, 2, 0}, 33 + i, 17, "wait_ge", "/home/me/prog.py"};
     watch.records[i + 7] = r;
@@ -197,7 +200,9 @@ int cuStreamWaitValue64_v2(void* stream, uint64_t* at, uint64_t value, unsigned 
   return printf("wait for %llu of 8 bytes, how %u: %d\n", (unsigned long long)value, flags, *at == value), 0;
 }
 int cuMemHostAlloc(void** host, size_t bytes, unsigned flags) {
-  return printf("host %zu, flags %u\n", bytes, flags), *host = malloc(bytes), 0;
+  printf("host %zu, flags %u\n", bytes, flags);
+  *host = mapped = malloc(mapped_bytes = bytes);
+  return 0;
 }
 int cuMemHostGetDevicePointer_v2(void** device, void* host, unsigned flags) { return *device = host, 0; }
 int cuMemFreeHost(void* host) { return printf("free host\n"), free(host), 0; }

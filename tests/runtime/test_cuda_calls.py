@@ -386,3 +386,28 @@ error_of(heap.close)
         help,
     ]
     assert not any(line.startswith("RuntimeError") for line in lines[: lines.index("within:")])
+
+
+def test_a_gpu_is_watched_after_the_simulator_in_one_process(run):
+    """Each has memory of its own for the word that ends waits, and reports of its own."""
+    first = """
+import numpy, tilescale
+from tests.distributed.test_watchdog import waiting
+from tilescale.distributed import World
+kernel = tilescale.compile(waiting(1), target="sim")
+def simulated():
+    with World(2, target="sim") as w:
+        flags, out = w.tensor((4,), "int32"), w.tensor((2,), "int32")
+        for part in flags:
+            numpy.asarray(part)[...] = 7
+        w.launch(kernel, flags, out)
+        w.barrier()
+simulated()
+"""
+    last = "\nsimulated()\nprint('simulated')"
+    lines = run(
+        first + WATCHED.replace("within(2)", "time.sleep(2)\nsimulated()\nwithin(2)") + last,
+        TILESCALE_WATCHDOG="500ms",
+        STUB_HANG="1",
+    )
+    assert "raised in time True Deadlock" in lines and lines.count("simulated") == 1
