@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What one call costs the host: 3 tensors and 2 scalars, against the bare driver launch, torch.add and an empty Triton
 kernel in the same process; and what a kernel of ranks costs beside that, through `World.launch` and by a call with
-tensors of the symmetric memory. Without a GPU (`--stub`, the default there) a stand-in for the driver takes the launches:
-then only our own share is measured. Needs a C compiler; bars in RESULTS.md."""
+symmetric tensors. Without a GPU (`--stub`, the default there) a stand-in for the driver takes the launches: then only
+our own share is measured. Needs a C compiler; bars in RESULTS.md."""
 
 import argparse
 import ctypes
