@@ -181,7 +181,7 @@ def _signal(op: int) -> Any:
     T: Any = importlib.import_module("tilescale.language")
 
     @T.prim_func
-    def signal_op(signal: T.Tensor((1,), "uint64"), value: T.int64, pe: T.int32):
+    def signal_op(signal: T.Tensor((1,), "uint64"), value: T.int64, pe: T.int32):  # type: ignore[valid-type]
         with T.Kernel(1, threads=1):
             T.signal_op(T.address_of(signal[0]), T.Cast("uint64", value), op, pe)
 
