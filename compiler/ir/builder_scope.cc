@@ -207,6 +207,12 @@ ffi::ObjectRef BuilderObj::AddParam(std::string_view kind, const std::string& na
     std::vector<Expr> extents, steps;
     for (const ffi::Any& v : shape) {
       extents.push_back(ToExpr(v));
+      const auto extent = AsInt(extents.back());
+      if (!IsInteger(extents.back().dtype()) || (extent && *extent < 0)) {
+        Raise(extent ? "ValueError" : "TypeError", "parameter `", name,
+              "`: the extent of a dimension is an integer of at least 0, got ",
+              DimText(extents.back()));
+      }
       bits = Mul(bits, CastTo(extents.back(), Int(64)));
     }
     for (const ffi::Any& v : ToValues(strides)) steps.push_back(ToExpr(v));

@@ -172,6 +172,15 @@ void CheckControl(const Kernel& kernel) {
 }
 
 Func Check(Func f, PassContext& ctx) {
+  bool launches = false;
+  Walk(f->body, [&](const NodeObj* n) {
+    launches = launches || n->kind == NodeKind::kKernel;
+    return !launches;
+  });
+  if (!launches) {
+    RaiseAt(Span(), "ValueError", "`", std::string(f->name),
+            "` launches nothing: its body needs a `with T.Kernel(...)`");
+  }
   MapKernels(f, [&](const Kernel& kernel) {
     CheckLaunch(kernel, ctx);
     CheckNests(kernel, &ctx);

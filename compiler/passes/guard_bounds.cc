@@ -48,23 +48,24 @@ class Guarder : public Mutator {
   }
   Stmt MutateBind(const Bind& s) override {
     Stmt out = Statement(s);
-    analyzer_.Define(s->var, s->value);
+    analyzer_.Define(s->var, out.as<BindObj>()->value);
     return out;
   }
   Stmt MutateCheck(const Check& s) override {
-    if (s->assume) analyzer_.Assume(s->cond);
-    return Statement(s);
+    Stmt out = Statement(s);
+    if (s->assume) Assume(s->cond, out.as<CheckObj>()->cond);
+    return out;
   }
   Stmt MutateIf(const If& s) override {
     auto out = CopyNode(s.get());
     span_ = s->span;
     out->cond = MutateExpr(s->cond);
     size_t mark = analyzer_.Mark();
-    analyzer_.Assume(s->cond);
+    Assume(s->cond, out->cond);
     out->then_case = MutateStmt(s->then_case);
     analyzer_.Leave(mark);
     if (s->else_case.defined()) {
-      analyzer_.Assume(Not(s->cond));
+      Assume(Not(s->cond), Not(out->cond));
       out->else_case = MutateStmt(s->else_case);
       analyzer_.Leave(mark);
     }
@@ -74,7 +75,7 @@ class Guarder : public Mutator {
     auto out = CopyNode(Statement(s).as<CallObj>());
     // An effect through an address out of range is skipped; its result is the safe value.
     Expr guard;
-    for (const Expr& a : s->args) {
+    for (const Expr& a : out->args) {
       const auto* addr = a.as<AddrObj>();
       if (addr == nullptr || addr->region->buffer->space() != Space::kGlobal) continue;
       guard = And(guard, Guard(addr->region->buffer, addr->region->begin, addr->region->extent));
@@ -86,13 +87,13 @@ class Guarder : public Mutator {
 
   Stmt MutateStore(const Store& s) override {
     auto out = CopyNode(Statement(s).as<StoreObj>());
-    if (Expr g = Guard(s->buffer, s->index); g.defined()) out->guard = And(out->guard, g);
+    if (Expr g = Guard(s->buffer, out->index); g.defined()) out->guard = And(out->guard, g);
     return Stmt(out);
   }
 
   Expr MutateLoad(const Load& e) override {
     Expr inner = DefaultExpr(e);
-    Expr g = Guard(e->buffer, e->index);
+    Expr g = Guard(e->buffer, inner.as<LoadObj>()->index);
     if (!g.defined()) return inner;
     auto out = CopyNode(inner.as<LoadObj>());
     out->guard = And(out->guard, g);
@@ -100,7 +101,9 @@ class Guarder : public Mutator {
     return Expr(out);
   }
 
-  Region MutateRegion(const Region& r) override {
+  // What an index loads is guarded first: the guard reads it, too.
+  Region MutateRegion(const Region& given) override {
+    Region r = Mutator::MutateRegion(given);
     if (r->buffer->space() != Space::kGlobal || Off()) return r;
     int64_t lo = 0, hi = 0;
     for (int d = 0; d < r->buffer->ndim(); ++d) {
@@ -127,11 +130,11 @@ class Guarder : public Mutator {
     auto out = CopyNode(e.get());
     ffi::Array<Expr> args = {MutateExpr(e->args[0])};
     size_t mark = analyzer_.Mark();
-    analyzer_.Assume(e->args[0]);
+    Assume(e->args[0], args[0]);
     args.push_back(MutateExpr(e->args[1]));
     analyzer_.Leave(mark);
     if (is_if) {
-      analyzer_.Assume(Not(e->args[0]));
+      Assume(Not(e->args[0]), Not(args[0]));
       args.push_back(MutateExpr(e->args[2]));
       analyzer_.Leave(mark);
     }
@@ -140,6 +143,12 @@ class Guarder : public Mutator {
   }
 
  private:
+  // A condition holds as it is evaluated, with the guards of its own loads; where those are proven
+  // a load stands without, so the fact as it was written serves there.
+  void Assume(const Expr& written, const Expr& guarded) {
+    analyzer_.Assume(written);
+    if (!SameExpr(written, guarded)) analyzer_.Assume(guarded);
+  }
   bool Off() const { return func_->options->disable_safe_memory_legalize; }
 
   template <typename F>

@@ -4,7 +4,6 @@
 #include "compiler/passes/normalise.h"
 
 #include "compiler/analysis/writes.h"
-#include "compiler/arith/facts.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
 #include "compiler/ir/op_def.h"
@@ -69,20 +68,10 @@ class Expander : public Mutator {
 // -- negative indices
 // ------------------------------------------------------------------------------------
 
+// A constant below zero counts from the end. What only a proof shows to be negative does not: a
+// program would mean something else where the prover, or a problem's size, says less.
 class Wrapper : public Mutator {
  public:
-  Wrapper(const Func& f, const Kernel& kernel) { arith::BindKernel(&analyzer_, f, kernel); }
-
-  Stmt MutateFor(const For& s) override {
-    return Scoped(s, [&] { arith::BindLoop(&analyzer_, s.get()); });
-  }
-  Stmt MutateParallel(const Parallel& s) override {
-    return Scoped(s, [&] { arith::BindParallel(&analyzer_, s.get()); });
-  }
-  Stmt MutateBind(const Bind& s) override {
-    analyzer_.Define(s->var, s->value);
-    return DefaultStmt(s);
-  }
   Expr MutateLoad(const Load& e) override {
     Expr inner = DefaultExpr(e);
     const auto* load = inner.as<LoadObj>();
@@ -111,44 +100,19 @@ class Wrapper : public Mutator {
   }
 
  private:
-  template <typename F>
-  Stmt Scoped(const Stmt& s, F enter) {
-    size_t mark = analyzer_.Mark();
-    enter();
-    Stmt out = DefaultStmt(s);
-    analyzer_.Leave(mark);
-    return out;
-  }
-
-  // Nothing in it can make it negative: no query needed.
-  static bool LooksNonNegative(const Expr& e) {
-    bool plain = true;
-    Walk(e, [&](const NodeObj* n) {
-      if (n->kind == NodeKind::kConst) plain = plain && static_cast<const ConstObj*>(n)->i >= 0;
-      if (n->kind == NodeKind::kOp) {
-        OpCode op = static_cast<const OpObj*>(n)->op();
-        plain = plain && op != OpCode::kSub && op != OpCode::kNeg && op != OpCode::kBitNot;
-      }
-      return plain && n->kind != NodeKind::kLoad;
-    });
-    return plain;
-  }
-
-  ffi::Array<Expr> WrapAll(const Buffer& buffer, const ffi::Array<Expr>& index) {
+  static ffi::Array<Expr> WrapAll(const Buffer& buffer, const ffi::Array<Expr>& index) {
     ffi::Array<Expr> out;
     bool changed = false;
     for (size_t d = 0; d < index.size(); ++d) {
       Expr e = index[d];
-      if (!LooksNonNegative(e) && analyzer_.Bounds(e).hi < 0) {
-        e = analyzer_.Simplify(Add(Cast(buffer->shape[d], e.dtype()), e));
+      if (auto constant = AsInt(e); constant && *constant < 0) {
+        e = Add(Cast(buffer->shape[d], e.dtype()), e);
         changed = true;
       }
       out.push_back(e);
     }
     return changed ? out : index;
   }
-
-  arith::Analyzer analyzer_;
 };
 
 // -- bounds of loops
@@ -249,8 +213,8 @@ Stmt ExpandUnrolls(const Stmt& body) {
   return Expander()(body);
 }
 
-Stmt WrapNegativeIndices(const Func& f, const Kernel& kernel, const Stmt& body) {
-  return Wrapper(f, kernel)(body);
+Stmt WrapNegativeIndices(const Stmt& body) {
+  return Wrapper()(body);
 }
 
 Stmt MergeNests(const Stmt& body) {
@@ -278,7 +242,7 @@ Func Normalise(Func f, PassContext&) {
     };
     step(BoundBinder(f)(out->body));
     step(ExpandUnrolls(out->body));
-    step(WrapNegativeIndices(f, kernel, out->body));
+    step(WrapNegativeIndices(out->body));
     step(MergeNests(out->body));
     step(RecoverGroups(kernel, out->body));
     step(SplitBranches(out->body));

@@ -9,9 +9,8 @@ namespace tilescale::passes {
 
 // Loops that the user wants expanded are expanded; names declared in them are made anew.
 ir::Stmt ExpandUnrolls(const ir::Stmt& body);
-// An index that is provably negative counts from the end; one of unknown sign stays (language.md
-// §5.0).
-ir::Stmt WrapNegativeIndices(const ir::Func& f, const ir::Kernel& kernel, const ir::Stmt& body);
+// An index that is a negative constant counts from the end (language.md §5.0); any other stays.
+ir::Stmt WrapNegativeIndices(const ir::Stmt& body);
 // T.Parallel directly inside T.Parallel, nothing between: one nest.
 ir::Stmt MergeNests(const ir::Stmt& body);
 // A condition on the thread's index around collective statements becomes a Group.

@@ -112,3 +112,58 @@ def test_views_of_one_pointer():
     tilescale.compile(main, target="sim")(a, b, c)
     np.testing.assert_array_equal(b, np.where(np.arange(64) < 32, a, a * 2))
     np.testing.assert_array_equal(c, a.view(np.int32))
+
+
+@pytest.mark.parametrize("size", [5, 8, 16])
+def test_an_index_below_zero_is_out_of_range_whatever_is_proven(size):
+    """Of one block the compiler knows that `bx * 8 - 1` is negative. Only a constant counts from the end."""
+
+    @T.prim_func
+    def main(A: T.Tensor((size,), "int32"), B: T.Tensor((size,), "int32")):
+        with T.Kernel(T.ceildiv(size, 8), threads=32) as bx:
+            s = T.alloc_shared((10,), "int32")
+            T.copy(A[bx * 8 - 1 : bx * 8 + 9], s)
+            for i in T.Parallel(8):
+                B[bx * 8 + i] = s[i] + s[i + 1] + s[i + 2] + A[-1]
+            B[bx - 2] = 7
+
+    a = np.random.default_rng().integers(-99, 99, size).astype(np.int32)
+    wide = np.pad(a, 1)
+    check(main, [a, np.zeros(size, np.int32)], wide[:-2] + wide[1:-1] + wide[2:] + a[-1])
+
+
+@pytest.mark.parametrize("use", ["load", "store", "atomic", "copy"])
+def test_an_index_that_is_itself_loaded_out_of_range(use):
+    """The rows are 100, the points 128: an index beyond them reads 0."""
+
+    @T.prim_func
+    def main(I: T.Tensor((100,), "int32"), A: T.Tensor((100, 7), "int32"), B: T.Tensor((128, 7), "int32")):
+        with T.Kernel(4, threads=32) as bx:
+            if use == "copy":
+                s = T.alloc_shared((1, 7), "int32")
+                for k in T.serial(32):
+                    T.copy(A[I[bx * 32 + k], 0], s)
+                    for j in T.Parallel(7):
+                        B[bx * 32 + k, j] = s[0, j]
+            else:
+                for i, j in T.Parallel(32, 7):
+                    if use == "load":
+                        B[bx * 32 + i, j] = A[I[bx * 32 + i], j]
+                    elif use == "store":
+                        B[I[bx * 32 + i], j] = 5
+                    else:
+                        T.atomic_add(B[I[bx * 32 + i], j], 1)
+
+    rng = np.random.default_rng()
+    index = rng.permutation(100).astype(np.int32)
+    index[index == 0] = 100  # out of the rows of A, in those of B; row 0 is what the points beyond reach
+    a, b = rng.integers(1, 99, (100, 7)).astype(np.int32), rng.integers(1, 99, (128, 7)).astype(np.int32)
+    reached = np.concatenate([index, np.zeros(28, np.int32)])
+    want = b.copy()
+    if use in ("load", "copy"):
+        want = np.where(reached[:, None] < 100, a[np.minimum(reached, 99)], 0)
+    elif use == "store":
+        want[reached] = 5
+    else:
+        np.add.at(want, reached, 1)
+    check(main, [index, a, b], want)

@@ -73,3 +73,27 @@ def test_a_folder_without_the_simulators_headers(tmp_path):
         f"TILESCALE_INCLUDE_DIR names '{folder}', and the simulator's headers (sim/include/tilescale/kernel.cuh) are "
         f"not beside it in '{tmp_path}'"
     )
+
+
+@pytest.mark.parametrize(
+    ("extent", "error", "shown"), [(1.5, TypeError, "1.5"), (float("nan"), TypeError, "nan"), (-3, ValueError, "-3")]
+)
+def test_extents_of_parameters(extent, error, shown):
+    with pytest.raises(error) as raised:
+        T.exec_source(
+            '@T.prim_func\ndef main(A: T.Tensor((n, 4), "float32")):\n    with T.Kernel(1, threads=32):\n        pass\n',
+            {"T": T, "n": extent},
+            f"<extent {extent}>",
+        )
+    assert str(raised.value).split("\n")[0] == (
+        f"parameter `A`: the extent of a dimension is an integer of at least 0, got {shown}"
+    )
+
+
+def test_a_function_without_a_kernel():
+    main = T.exec_source('@T.prim_func\ndef main(A: T.Tensor((4,), "float32")):\n    pass\n', {"T": T}, "<empty>")[
+        "main"
+    ]
+    with pytest.raises(ValueError) as raised:
+        tilescale.compile(main, target="sim")
+    assert str(raised.value).split("\n")[0] == "`main` launches nothing: its body needs a `with T.Kernel(...)`"
