@@ -379,8 +379,7 @@ class Watchdog {
     };
     std::map<std::string, Group> groups;
     for (const auto& m : Modules(heap)) {
-      for (uint32_t i = 0; i < WatchedModule::kRecords; ++i) {
-        WaitRecord r = m->shared->records[i];
+      for (WaitRecord r : m->shared->records) {
         if (r.ticket == 0) continue;
         Group& g = groups[Describe(*m, &r)];
         if (g.count++ == 0) {

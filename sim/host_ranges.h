@@ -55,7 +55,7 @@ class HostRanges {
     constexpr u64 kChunk = 64;
     for (u64 at = 0; at < r.bytes; at += kChunk) {
       const u64 n = std::min(kChunk, r.bytes - at);
-      if (std::memcmp(r.host + at, r.copy + at, n)) std::memcpy(r.host + at, r.copy + at, n);
+      if (std::memcmp(r.host + at, r.copy + at, n) != 0) std::memcpy(r.host + at, r.copy + at, n);
     }
   }
 

@@ -32,6 +32,10 @@ def test_launches_that_cannot_be():
             ValueError, match=r"^main: `A` is a tensor of rank 0 and `B` one of rank 1: a launch takes the"
         ):
             kernel(A[0], B[1])
+        with pytest.raises(TypeError, match=r"^a launch needs a compiled kernel, got None$"):
+            w.launch(None)
+        with pytest.raises(ValueError, match=r"^an extent of a tensor must be at least 0, got -1$"):
+            w.tensor((4, -1))
         with pytest.raises(ValueError, match=r"^PerRank has 3 values, the world has 2 ranks$"):
             w.launch(kernel, PerRank([1, 2, 3]), B)
         with pytest.raises(
@@ -42,6 +46,10 @@ def test_launches_that_cannot_be():
         w.close()
     with pytest.raises(RuntimeError, match=r"^the world of this allocation is closed$"):
         w.tensor(8)
+    with pytest.raises(RuntimeError, match=r"^the world of this barrier is closed$"):
+        w.barrier()
+    with pytest.raises(TypeError, match=r"^the number of ranks must be an integer, got 1.5$"):
+        World(1.5, target="sim")
     for ranks in (0, 73):
         with pytest.raises(ValueError, match=f"^a world has 1 to 72 ranks, got {ranks}$"):
             World(ranks, target="sim")

@@ -87,6 +87,15 @@ def _address(part: Any) -> int:
     return int(part.data_ptr()) if hasattr(part, "data_ptr") else int(part.ctypes.data)
 
 
+def _count(value: Any, what: str) -> int:
+    """`value` as a number of things, of which there may be none."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{what} must be an integer, got {value!r}")
+    if int(value) < 0:
+        raise ValueError(f"{what} must be at least 0, got {int(value)}")
+    return int(value)
+
+
 class World:
     """`ranks` ranks that reach each other's memory.
 
@@ -98,9 +107,9 @@ class World:
     def __init__(self, ranks: int = 2, target: Any = None) -> None:
         machine.configure()
         self.target = Target(target)
-        self.ranks = ranks
+        self.ranks = _count(ranks, "the number of ranks")
         self.on_gpu = self.target.text.split()[0] != "sim"
-        self._heap = function("runtime.open_heap")("local" if self.on_gpu else "sim", ranks, -1, 0, "", 0)
+        self._heap = function("runtime.open_heap")("local" if self.on_gpu else "sim", self.ranks, -1, 0, "", 0)
         self._launched: list[Any] = []
         self._tensors = 0
 
@@ -118,7 +127,8 @@ class World:
 
     def tensor(self, shape: Any, dtype: Any = "float32", name: str | None = None) -> SymmetricTensor:
         """A tensor of zeros on every rank."""
-        extents = tuple(int(n) for n in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+        dimensions = shape if isinstance(shape, (tuple, list)) else (shape,)
+        extents = tuple(_count(n, "an extent of a tensor") for n in dimensions)
         data_type = _dtype(dtype)
         name = name or f"tensor_{self._tensors}"
         self._tensors += 1
@@ -128,6 +138,8 @@ class World:
     def launch(self, kernel: Any, *args: Any) -> None:
         """Launches `kernel` on every rank. A SymmetricTensor stands for each rank's part, a PerRank for its values, all
         else is the same for all ranks. Returns at once: `barrier` waits, and raises what the kernels ran into."""
+        if not callable(kernel):
+            raise TypeError(f"a launch needs a compiled kernel, got {kernel!r}")
         by_rank = [[self._argument(a, r) for a in args] for r in range(self.ranks)]
         streams = [self._caller_stream(r) for r in range(self.ranks)]
         # Loading a module may wait for running kernels, which may wait for the rank that is loading: all load first.
@@ -230,6 +242,8 @@ class World:
         """Waits until all that was launched is done, and on GPUs what else is on the current streams; raises what went
         wrong. A launch comes behind what is on the current stream of each rank's own GPU: where a kernel writes memory
         of another rank that torch is filling, a barrier must stand between."""
+        if self._heap.closed():
+            raise RuntimeError("the world of this barrier is closed")
         try:
             self._heap.barrier([self._caller_stream(r) for r in range(self.ranks)] if self.on_gpu else [])
         finally:

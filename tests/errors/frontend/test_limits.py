@@ -81,7 +81,7 @@ def test_a_folder_without_the_simulators_headers(tmp_path):
 def test_extents_of_parameters(extent, error, shown):
     with pytest.raises(error) as raised:
         T.exec_source(
-            '@T.prim_func\ndef main(A: T.Tensor((n, 4), "float32")):\n    with T.Kernel(1, threads=32):\n        pass\n',
+            '@T.prim_func\ndef main(A: T.Tensor((n, 4), "float32")):\n    with T.Kernel(1):\n        pass\n',
             {"T": T, "n": extent},
             f"<extent {extent}>",
         )
