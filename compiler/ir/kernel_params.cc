@@ -4,6 +4,7 @@
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"
 
+#include <algorithm>
 #include <set>
 
 namespace tilescale::ir {
@@ -88,6 +89,10 @@ std::vector<KernelParam> KernelParams(const Func& f, const Kernel& k) {
       out.push_back({kind, index, Buffer(), v, false, false});
     }
   };
+  // What lies behind a pointer may be any tensor's memory: then none is restrict.
+  const bool pointers =
+      std::any_of(uses.storages.begin(), uses.storages.end(),
+                  [](const StorageObj* s) { return s->root() == Root::kPointer; });
   for (size_t i = 0; i < f->params.size(); ++i) {
     const Param& p = f->params[i];
     if (p->param() == ParamKind::kTensor) {
@@ -95,7 +100,7 @@ std::vector<KernelParam> KernelParams(const Func& f, const Kernel& k) {
       if (!uses.storages.count(s)) continue;
       bool changes = uses.shared_with_others;
       out.push_back({KernelParam::Kind::kData, int(i), AsDeclared(p->buffer), Var(),
-                     changes || uses.written.count(s) > 0, p->restrict_ && !changes});
+                     changes || uses.written.count(s) > 0, p->restrict_ && !changes && !pointers});
     } else if (p->param() == ParamKind::kPointer) {
       if (uses.vars.count(p->var.get()) && seen.insert(p->var.get()).second) {
         out.push_back({KernelParam::Kind::kData, int(i), p->buffer, p->var, true, false});

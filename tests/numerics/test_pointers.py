@@ -157,3 +157,9 @@ def test_grouped_gemm_over_tables_of_pointers(named, rng):
     for m, x, y, z in zip(rows, a, b, there[2], strict=True):
         np.testing.assert_allclose(z[:m], x[:m].astype(np.float64) @ y.astype(np.float64), atol=0.1)
     assert (there[2][1] == 7).all()
+
+
+def test_no_tensor_is_restrict_beside_a_pointer():
+    """Behind the pointer may lie the tensor itself."""
+    assert "TS_RESTRICT" not in tilescale.compile(through_a_pointer, target=SIM).get_kernel_source()
+    assert "TS_RESTRICT" in tilescale.compile(through_a_view, target=SIM).get_kernel_source()
