@@ -162,6 +162,8 @@ def test_seeds_of_torch_on_simulated_gpus(tmp_path):
     assert torch.equal(torch.randn(4, device="cuda"), first)
     torch.cuda.manual_seed_all(7)
     assert torch.equal(torch.randn(4, device="cuda"), first)
+    assert isinstance(torch.Generator("cuda"), torch.Generator)
+    torch.testing.assert_close(first, first.clone())  # it annotates with torch.Generator
     """
     done = run(tmp_path, text, "-m", "tilescale", "run", "--target", "sim")
     assert done.returncode == 0, done.stderr

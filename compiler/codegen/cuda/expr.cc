@@ -278,12 +278,13 @@ std::string Printer::Load(const ir::LoadObj* load) {
       load->dtype.lanes > 1
           ? VectorPlace(load->buffer, load->index[0], load->dtype, false)
           : Element(load->buffer, load->index.empty() ? ir::MakeConst(0) : load->index[0]);
+  std::string guard = load->guard.defined() ? Paren(IndexOrValue(load->guard)) : "";
   value_ = outer;
-  if (!load->guard.defined()) return value;
+  if (guard.empty()) return value;
   std::string other = load->other.defined()   ? Expr(load->other)
                       : load->dtype.lanes > 1 ? TypeName(load->dtype) + "{}"
                                               : Expr(ir::MakeNumber(0, load->dtype));
-  return "(" + Paren(IndexOrValue(load->guard)) + " ? " + value + " : " + other + ")";
+  return "(" + guard + " ? " + value + " : " + other + ")";
 }
 
 std::string Printer::Addr(const ir::RegionObj* region) {

@@ -204,12 +204,24 @@ class Walker {
     return it->second = true;
   }
 
+  // What the threads that come here exchange inside `s` is ordered by nothing that is inserted.
+  void NoteInside(const Stmt& s) {
+    if (!noted_.insert(s.get()).second) return;
+    std::vector<Access> all = reader_.Read(s);
+    for (size_t i = 0; i < all.size(); ++i) {
+      for (size_t j = i + 1; j < all.size(); ++j) {
+        if (!coverage_.Covered(all[i], all[j])) Trust(all[i], all[j]);
+      }
+    }
+  }
+
   // Where control divides the threads, a statement sees what its own thread did (I7): no barrier
   // belongs there, and what came before is ordered in front of it all. Barriers of the user may
   // order the rest.
   template <typename Inside>
   void VisitControl(const Stmt& s, Inside inside) {
     if (IsUnit(s) || (uniformity_.Divides(s.get()) && !HasSync(s))) {
+      if (!IsUnit(s)) NoteInside(s);
       Unit(s);
       if (s.kind() == NodeKind::kIf) NoteJumps(s);
       return;
@@ -497,6 +509,10 @@ class Walker {
         a.acquire || b.acquire || a.async) {
       return false;
     }
+    Trust(a, b);
+    return true;
+  }
+  void Trust(const Access& a, const Access& b) {
     auto side = [](const Access& x, const char* wrote, const char* read) {
       return (x.write ? wrote : read) +
              (x.span.defined() ? " at line " + std::to_string(x.span->line) : std::string());
@@ -504,7 +520,6 @@ class Walker {
     trusted_.emplace("where control divides them, threads " + side(b, "write", "read") +
                          " what others " + side(a, "write", "read"),
                      b);
-    return true;
   }
 
   static constexpr size_t kMaxTried = 64;
@@ -522,6 +537,7 @@ class Walker {
   bool again_ = false;                 // in a later round of a loop around
   std::vector<const StmtObj*> order_;  // statements with barriers, as they were found
   std::map<const StmtObj*, bool> units_, has_sync_;
+  std::set<const StmtObj*> noted_;
   std::map<const StmtObj*, Rounds> rounds_;              // of loops, by their bodies
   std::map<const StmtObj*, std::vector<Stmt>> control_;  // reads of conditions and bounds
   struct Exits {

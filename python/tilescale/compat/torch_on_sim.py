@@ -355,12 +355,28 @@ def _patch_distributed(dist: Any) -> None:
             setattr(dist, name, _host_collective(name, getattr(dist, name)))
 
 
+def _generator_class(generator: Any) -> Any:
+    """torch.Generator, still a class: programs annotate with it and ask for instances."""
+
+    class Meta(type):
+        def __call__(cls, device: Any = "cpu") -> Any:
+            return generator("cpu" if _is_cuda(device) else device)
+
+        def __instancecheck__(cls, instance: Any) -> bool:
+            return isinstance(instance, generator)
+
+        def __subclasscheck__(cls, subclass: type) -> bool:
+            return issubclass(subclass, generator)
+
+    return Meta("Generator", (), {"__doc__": generator.__doc__})
+
+
 def _patch(torch: Any) -> None:
     for name, value in _cuda_functions(torch).items():
         setattr(torch.cuda, name, value)
     default_device, generator = torch.set_default_device, torch.Generator
     torch.set_default_device = lambda device: default_device("cpu" if _is_cuda(device) else device)
-    torch.Generator = lambda device="cpu": generator("cpu" if _is_cuda(device) else device)
+    torch.Generator = _generator_class(generator)
     _patch_distributed(torch.distributed)
     mode = _make_mode(torch)
     mode().__enter__()
