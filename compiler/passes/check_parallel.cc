@@ -433,7 +433,9 @@ class NestChecker {
   // A name bound from the point's variables may stand for any of them.
   bool UsesDerived(const Expr& e) const {
     bool derived = false;
+    std::unordered_set<const NodeObj*> seen;  // an expression may be a graph of many more paths
     Walk(e, [&](const NodeObj* n) {
+      if (!seen.insert(n).second) return false;
       bool own = false;
       for (const Var& v : nest_->vars) own = own || v.get() == n;
       if (n->kind == NodeKind::kVar) derived = derived || (!own && point_vars_.count(n) != 0);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <string>
+#include <unordered_set>
 
 namespace tilescale::passes {
 
@@ -235,9 +236,11 @@ class Elector : public Mutator {
     operands.push_back(store.value);
     // What a point reads of registers, or of what the nest writes, may be its own.
     bool known = true;
+    std::unordered_set<const NodeObj*> seen;  // an expression may be a graph of many more paths
     for (Expr& e : operands) {
       e = Substitute(e, names);
       Walk(e, [&](const NodeObj* n) {
+        if (!seen.insert(n).second) return false;
         const auto* load = n->kind == NodeKind::kLoad ? static_cast<const LoadObj*>(n) : nullptr;
         known = known && (load == nullptr || (IsMemory(load->buffer) &&
                                               written.count(load->buffer->storage.get()) == 0));

@@ -7,6 +7,7 @@
 #include "compiler/target/target.h"
 
 #include <string_view>
+#include <unordered_set>
 
 namespace tilescale::passes {
 
@@ -181,7 +182,9 @@ bool VariesAlong(const ParallelObj& nest, const Expr& e, const VarObj* v) {
   arith::Analyzer analyzer;
   BindPoints(nest, &analyzer);
   bool varies = false;
+  std::unordered_set<const NodeObj*> seen;  // an expression may be a graph of many more paths
   Walk(e, [&](const NodeObj* n) {
+    if (!seen.insert(n).second) return false;
     const auto* op = n->kind == NodeKind::kOp ? static_cast<const OpObj*>(n) : nullptr;
     if (op != nullptr && IsInteger(op->dtype)) {
       arith::Interval bounds = analyzer.Bounds(ffi::GetRef<Expr>(op));
