@@ -55,11 +55,12 @@ TEST(Normalise, NegativeIndices) {
   KernelFixture k;
   Var i = k.For("i", 4);
   k.b->AddStore(k.C, {int64_t{-1}, Binary("sub", i, MakeConst(4))}, 1.0);
-  k.b->AddStore(k.C, {Binary("sub", i, MakeConst(2)), k.tx}, 2.0);  // of either sign: stays
+  k.b->AddStore(k.C, {Binary("sub", i, MakeConst(2)), k.tx},
+                2.0);  // only a constant counts from the end
   k.b->End();
   EXPECT_EQ(Normalised(&k), R"(    for %i in 0..4 {
       if %tx == 0 {
-        store %C[63, %i + 28] = 1.0
+        store %C[63, %i - 4] = 1.0
       }
       store %C[%i - 2, %tx] = 2.0
     }
