@@ -35,8 +35,8 @@ def build(source: Path, folder: Path, name: str) -> Path:
     return out
 
 
-def programs() -> tuple[Any, Any]:
-    """One program with 3 tensors and 2 scalars, as a prim_func and as an eager function."""
+def small_kernel(of_ranks: bool) -> Any:
+    """A program with 3 tensors and 2 scalars. One of ranks reads its rank, so it is bound to a heap."""
     import tilescale
     import tilescale.language as T
 
@@ -51,7 +51,16 @@ def programs() -> tuple[Any, Any]:
         with T.Kernel(1, threads=128):
             for i in T.Parallel(128):
                 if i < n:
-                    C[i] = A[i] * s + B[i]
+                    value = A[i] * s + B[i]
+                    C[i] = value + T.cast(T.get_rank(), "float32") if of_ranks else value
+
+    return tilescale.compile(small, target="cuda")
+
+
+def small_eager() -> Any:
+    """The same as an eager function, of any length."""
+    import tilescale
+    import tilescale.language as T
 
     @tilescale.jit(target="cuda")
     def eager(A, B, C, n: T.int32, s: T.float32):
@@ -64,28 +73,7 @@ def programs() -> tuple[Any, Any]:
                 if i < n:
                     C[i] = A[i] * s + B[i]
 
-    return tilescale.compile(small, target="cuda"), eager
-
-
-def of_ranks() -> Any:
-    """The same program for ranks: it reads its rank, so it is bound to a heap."""
-    import tilescale
-    import tilescale.language as T
-
-    @T.prim_func
-    def ranked(
-        A: T.Tensor((128,), "float32"),
-        B: T.Tensor((128,), "float32"),
-        C: T.Tensor((128,), "float32"),
-        n: T.int32,
-        s: T.float32,
-    ):
-        with T.Kernel(1, threads=128):
-            for i in T.Parallel(128):
-                if i < n:
-                    C[i] = A[i] * s + B[i] + T.cast(T.get_rank(), "float32")
-
-    return tilescale.compile(ranked, target="cuda")
+    return eager
 
 
 def rank_calls(settle: Callable[[], None]) -> dict[str, Callable[[], float]]:
@@ -95,7 +83,7 @@ def rank_calls(settle: Callable[[], None]) -> dict[str, Callable[[], float]]:
 
     ranks = min(2, torch.cuda.device_count())
     world = World(ranks)
-    kernel = of_ranks()
+    kernel = small_kernel(of_ranks=True)
     a, b, c = (world.tensor(128) for _ in range(3))
     for part in (*a, *b):
         part.fill_(1.0)
@@ -192,7 +180,7 @@ def on_stub(folder: Path) -> dict[str, Callable[[], float]]:
         build(measure.ROOT / "tests" / "runtime" / "cuda_stub.c", folder, "libcuda.so.1")
     )
     os.environ["STUB_QUIET"] = "1"
-    kernel, eager = programs()
+    kernel, eager = small_kernel(of_ranks=False), small_eager()
     args = (*driver_tensors(), 128, 2.0)
 
     def settle() -> None:
@@ -211,7 +199,7 @@ def on_gpu(folder: Path) -> dict[str, Callable[[], float]]:
     import torch
 
     a, b, c = (torch.randn(128, device="cuda") for _ in range(3))
-    kernel, eager = programs()
+    kernel, eager = small_kernel(of_ranks=False), small_eager()
     kernel(a, b, c, 128, 2.0)
     torch.cuda.synchronize()
     if not torch.equal(c, torch.addcmul(b, a, torch.full_like(a, 2.0))):

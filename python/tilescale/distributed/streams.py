@@ -22,8 +22,9 @@ def word(tensor: Any, op: str, require_i64: bool = False) -> str:
 
 
 @functools.cache
-def _programs(data_type: str) -> tuple[Any, Any]:
-    """What a stream does with a signal, as kernels of the simulator: a release that all ranks see, and an acquire."""
+def _programs(data_type: str, own: bool) -> tuple[Any, Any]:
+    """What a stream does with a signal, as kernels of the simulator: a release that all ranks see, and an acquire. The
+    signal is the rank's own, by which a launch knows its rank, or any rank's, reached by its address."""
     import tilescale
 
     T: Any = importlib.import_module("tilescale.language")
@@ -33,12 +34,13 @@ def _programs(data_type: str) -> tuple[Any, Any]:
     @T.prim_func
     def stream_write_value(signal: word, value: T.int64):
         with T.Kernel(1, threads=1):
-            T.st(T.address_of(signal[0]), T.Cast(data_type, value), scope="sys", sem="release", dst_pe=T.get_rank())
+            rank = T.get_rank() if own else -1
+            T.st(T.address_of(signal[0]), T.Cast(data_type, value), scope="sys", sem="release", dst_pe=rank)
 
     @T.prim_func
     def stream_wait_value(signal: word, value: T.int64):
         with T.Kernel(1, threads=1):
-            T.wait_eq(signal[0], T.Cast(data_type, value), T.get_rank())
+            T.wait_eq(signal[0], T.Cast(data_type, value), T.get_rank() if own else -1)
 
     compile: Any = tilescale.compile
     return compile(stream_write_value), compile(stream_wait_value)
@@ -63,33 +65,10 @@ def _copier(data_type: str) -> Any:
     return compile(stream_copy)
 
 
-@functools.cache
-def _signals_by_address(data_type: str) -> tuple[Any, Any]:
-    """As _programs, for a signal of any rank."""
-    import tilescale
-
-    T: Any = importlib.import_module("tilescale.language")
-
-    word: Any = T.Tensor((1,), data_type)
-
-    @T.prim_func
-    def stream_write_value(signal: word, value: T.int64):
-        with T.Kernel(1, threads=1):
-            T.st(T.address_of(signal[0]), T.Cast(data_type, value), scope="sys", sem="release")
-
-    @T.prim_func
-    def stream_wait_value(signal: word, value: T.int64):
-        with T.Kernel(1, threads=1):
-            T.wait_eq(signal[0], T.Cast(data_type, value))
-
-    compile: Any = tilescale.compile
-    return compile(stream_write_value), compile(stream_wait_value)
-
-
 def simulated(op: str, tensor: Any) -> Any:
     """The kernel that stands for an operation of a World's stream."""
     data_type = str(tensor.dtype).removeprefix("torch.")
-    return _copier(data_type) if op == "copy" else _signals_by_address(data_type)[op == "wait_eq"]
+    return _copier(data_type) if op == "copy" else _programs(data_type, False)[op == "wait_eq"]
 
 
 def _stream(stream: Any) -> int:
@@ -109,7 +88,7 @@ def _run(which: int, tensor: Any, value: int, stream: Any, data_type: str) -> No
     import torch
 
     with torch.cuda.stream(stream):
-        _programs(data_type)[which](word, int(value))
+        _programs(data_type, True)[which](word, int(value))
 
 
 def set_signal(tensor: Any, value: int, stream: Any = None) -> None:
