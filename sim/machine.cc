@@ -25,6 +25,7 @@ Config ConfigFromEnvironment(Config c) {
   c.slots = u32(knobs::SimSlots());
   c.hang_ms = u32(knobs::SimHangMs());
   c.strict_proxy = knobs::SimStrictProxy();
+  c.strict_stores = knobs::SimStrictStores();
   c.peer_access = knobs::SimPeerAccess();
   c.shadow_budget = u64(knobs::SimShadowMb()) << 20;
   return c;

@@ -101,10 +101,16 @@ void ReportRace(const Access& old, u32 lane, const Access& now, Fiber& f, u8* p,
   Fail(RaceReport(old, lane, now, f, p, reason));
 }
 
+// Threads of one warp, or, unless the check is strict, of one CTA.
+bool MayStoreTheSame(const Access& a, const Access& b) {
+  return a.cta() == b.cta() && (a.group() == b.group() || !core.config.strict_stores);
+}
+
 void FoundRace(const Access& old, u32 lane, const Access& now, Fiber& f, u8* p, RaceReason reason) {
   // The same store in two lanes of a warp is a race only if the values differ: the old bytes are
-  // kept and compared when the thread goes on.
-  if (old.site >> 8 == now.site >> 8 && old.who >> 4 == now.who >> 4 &&
+  // kept and compared when the thread goes on. Programs end so in whole blocks, too: each thread
+  // stores the sum that all of them hold.
+  if (old.site >> 8 == now.site >> 8 && MayStoreTheSame(old, now) &&
       (old.flags() & now.flags() & kWrite) && !((old.flags() | now.flags()) & kAsyncProxy)) {
     Fiber::SameStore s{p, u32(std::popcount(now.bytes())), 0, old, now, lane};
     std::memcpy(&s.before, p, s.bytes);

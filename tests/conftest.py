@@ -25,6 +25,8 @@ CACHE = BUILD / "test-cache"
 if (BUILD / "libtilescale.so").exists():  # a bundle brings its own
     os.environ.setdefault("TILESCALE_LIBRARY", str(BUILD / "libtilescale.so"))
 os.environ.setdefault("TILESCALE_VERIFY", "1")
+# What every thread stores should be stored once: the compiler's slips show so.
+os.environ.setdefault("TILESCALE_SIM_STRICT_STORES", "1")
 # Kernels are cached for one session, apart from the user's own.
 os.environ.setdefault("TILESCALE_CACHE_DIR", str(CACHE))
 

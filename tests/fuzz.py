@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "python"), str(ROOT)]
 os.environ.setdefault("TILESCALE_VERIFY", "1")
+os.environ.setdefault("TILESCALE_SIM_STRICT_STORES", "1")
 
 from tests.fuzzing import campaign, check, generate  # noqa: E402
 

@@ -217,6 +217,7 @@ def environment() -> dict[str, str]:
         "TILESCALE_CACHE": "0",
         "TILESCALE_VERIFY": "0",
         "TILESCALE_SIM_HANG_MS": "300",
+        "TILESCALE_SIM_STRICT_STORES": "1",
         "PYTHONPATH": f"{ROOT / 'python'}:{ROOT / 'tests'}",
     }
 

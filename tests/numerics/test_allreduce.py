@@ -50,6 +50,42 @@ def test_sum(threads, axes):
     np.testing.assert_allclose(b, expected.reshape(2, count), atol=1e-4)
 
 
+def split_gemv(rows, lanes, k):
+    """Two rows a block, each by lanes of two warps, all of which store the sum."""
+
+    @T.prim_func
+    def main(A: T.Tensor((rows, k), "float16"), x: T.Tensor((k,), "float16"), y: T.Tensor((rows,), "float32")):
+        with T.Kernel(rows // 2, threads=(2, lanes)) as b:
+            row, lane = T.get_thread_binding(0), T.get_thread_binding(1)
+            part, total = T.alloc_local((1,), "float32"), T.alloc_local((1,), "float32")
+            part[0] = 0.0
+            for i in T.serial(k // lanes):
+                at = i * lanes + lane
+                part[0] += T.cast(A[b * 2 + row, at], "float32") * T.cast(x[at], "float32")
+            with T.attr(
+                T.comm_reducer(lambda x, y: x + y, [T.Cast("float32", 0)]),
+                "reduce_scope",
+                T.reinterpret(T.uint64(0), dtype="handle"),
+            ):
+                T.evaluate(T.tvm_thread_allreduce(T.uint32(1), part[0], True, total[0], lane, dtype="handle"))
+            y[b * 2 + row] = total[0]
+
+    return main
+
+
+def test_all_threads_store_the_sum(monkeypatch):
+    rng = np.random.default_rng()
+    a, x = rng.standard_normal((8, 256)).astype(np.float16), rng.standard_normal(256).astype(np.float16)
+    y = np.full(8, np.nan, np.float32)
+    kernel = tilescale.compile(split_gemv(8, 32, 256), target=SIM)
+    with pytest.raises(tilescale.sim.DataRace, match=r"y\["):
+        kernel(a, x, y)
+    monkeypatch.setenv("TILESCALE_SIM_STRICT_STORES", "0")
+    y[:] = np.nan
+    kernel(a, x, y)
+    np.testing.assert_allclose(y, a.astype(np.float64) @ x.astype(np.float64), atol=1e-3)
+
+
 def test_argmax_of_those_that_a_condition_lets_in():
     rows, lanes = 4, 16
 

@@ -43,7 +43,8 @@ LITMUS(warp_order, 32) {
 }
 LITMUS_END(warp_order)
 
-// Lanes of a warp that store one value to one place are allowed; two warps or two values are not.
+// Lanes of a warp that store one value to one place are allowed; two values are not, nor two warps
+// where the check of stores is strict.
 LITMUS(same_value, 64) {
   IDS;
   D[v == 1 ? 0 : t / 32] = v == 2 ? t : 5;

@@ -76,6 +76,23 @@ std::string RowName(const testing::TestParamInfo<Row>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Table, Litmus, testing::ValuesIn(Table()), RowName);
 
+// Not strict, as programs run: one value from two warps is allowed, two values are not.
+TEST(EqualStores, OfTwoWarps) {
+  Machine& m = Machine::Get();
+  m.Configure({.strict_stores = false});
+  Buffers buffers(1);
+  for (auto [variant, expected] : {std::pair{1, ""}, std::pair{2, "DataRace"}}) {
+    for (u64 seed = 1; seed <= 20; ++seed) {
+      m.SetSeed(seed);
+      buffers.Reset();
+      Case c{"same_value", variant, 1, 1, 64, 8};
+      LaunchAll(Compiled("tests/races/litmus/barriers.cu"), c, buffers);
+      Report report = m.Synchronize();
+      EXPECT_EQ(report.kind, expected) << "seed " << seed << "\n" << report.text;
+    }
+  }
+}
+
 TEST(LitmusTable, HasAllRows) {
   EXPECT_GE(Table().size(), 150u);
 }
