@@ -41,10 +41,12 @@ class Guarder : public Mutator {
     return out;
   }
   Stmt MutateFor(const For& s) override {
-    return Scoped(s, [&] { arith::BindLoop(&analyzer_, s.get()); });
+    arith::BindLoop(&analyzer_, s.get());
+    return Statement(s);
   }
   Stmt MutateParallel(const Parallel& s) override {
-    return Scoped(s, [&] { arith::BindParallel(&analyzer_, s.get()); });
+    arith::BindParallel(&analyzer_, s.get());
+    return Statement(s);
   }
   Stmt MutateBind(const Bind& s) override {
     Stmt out = Statement(s);
@@ -67,7 +69,6 @@ class Guarder : public Mutator {
     if (s->else_case.defined()) {
       Assume(Not(s->cond), Not(out->cond));
       out->else_case = MutateStmt(s->else_case);
-      analyzer_.Leave(mark);
     }
     return Stmt(out);
   }
@@ -151,15 +152,6 @@ class Guarder : public Mutator {
   }
   bool Off() const { return func_->options->disable_safe_memory_legalize; }
 
-  template <typename F>
-  Stmt Scoped(const Stmt& s, F enter) {
-    size_t mark = analyzer_.Mark();
-    span_ = s->span;
-    enter();
-    Stmt out = DefaultStmt(s);
-    analyzer_.Leave(mark);
-    return out;
-  }
   Stmt Statement(const Stmt& s) {
     span_ = s->span;
     return DefaultStmt(s);

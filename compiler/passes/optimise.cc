@@ -49,10 +49,8 @@ class Simplifier : public Mutator {
     out->begin = CleanIndex(s->begin);
     out->extent = CleanIndex(s->extent);
     if (s->step.defined()) out->step = CleanIndex(s->step);
-    size_t mark = analyzer_.Mark();
     arith::BindLoop(&analyzer_, s.get());
     out->body = MutateStmt(s->body);
-    analyzer_.Leave(mark);
     return Stmt(out);
   }
   Stmt MutateBind(const Bind& s) override {
@@ -72,20 +70,16 @@ class Simplifier : public Mutator {
     if (s->else_case.defined()) {
       analyzer_.Assume(Not(s->cond));
       out->else_case = MutateStmt(s->else_case);
-      analyzer_.Leave(mark);
     }
     if (!out->then_case.defined() && !out->else_case.defined()) return Stmt();
     if (!out->then_case.defined()) out->then_case = MakeSeq({});
     return Stmt(out);
   }
   Stmt MutateGroup(const Group& s) override {
-    size_t mark = analyzer_.Mark();
     if (kernel_->threads[1] * kernel_->threads[2] == 1) {
       analyzer_.Bind(kernel_->thread_vars[0], arith::Interval{s->first, s->first + s->count - 1});
     }
-    Stmt out = DefaultStmt(s);
-    analyzer_.Leave(mark);
-    return out;
+    return DefaultStmt(s);
   }
   Stmt MutateCheck(const Check& s) override {
     Stmt out = DefaultStmt(s);

@@ -161,15 +161,6 @@ class Partitioner {
     return out;
   }
 
-  // A nested body: facts made inside end with it.
-  Stmt Body(const Stmt& s) {
-    if (!s.defined()) return s;
-    size_t mark = analyzer_.Mark();
-    Stmt out = MakeSeq(Visit(s));
-    analyzer_.Leave(mark);
-    return out;
-  }
-
   std::vector<Stmt> VisitOne(const Stmt& s) {
     facts_.Enter(s);
     std::vector<Stmt> out = Rewrite(s);
@@ -200,11 +191,9 @@ class Partitioner {
         return VisitParallel(s.as<ParallelObj>());
       case NodeKind::kWhile: {
         auto out = CopyNode(s.as<WhileObj>());
-        size_t mark = analyzer_.Mark();
         if (out->head.defined()) out->head = MakeSeq(Visit(out->head));
         out->cond = rewrite_(out->cond);
-        out->body = Body(out->body);
-        analyzer_.Leave(mark);
+        out->body = MakeSeq(Visit(out->body));
         return {Stmt(out)};
       }
       case NodeKind::kIf:
@@ -213,7 +202,6 @@ class Partitioner {
         auto out = CopyNode(s.as<GroupObj>());
         Expr tid = tid_;
         int64_t threads = threads_;
-        size_t mark = analyzer_.Mark();
         Var local = MakeVar((out->name.size() ? std::string(out->name) : "group") + "_tid");
         analyzer_.Bind(local, arith::Interval{0, out->count - 1});
         std::vector<Stmt> body = {MakeBind(local, Add(tid_, -out->first), out->span)};
@@ -221,7 +209,6 @@ class Partitioner {
         threads_ = out->count;
         for (Stmt& x : Visit(out->body)) body.push_back(std::move(x));
         out->body = MakeSeq(body);
-        analyzer_.Leave(mark);
         tid_ = tid;
         threads_ = threads;
         return {Stmt(out)};
@@ -242,7 +229,6 @@ class Partitioner {
     if (s->else_case.defined()) {
       analyzer_.Assume(Not(out->cond));
       out->else_case = MakeSeq(Visit(s->else_case));
-      analyzer_.Leave(mark);
     }
     return {Stmt(out)};
   }
@@ -252,17 +238,13 @@ class Partitioner {
     out->begin = analyzer_.Simplify(rewrite_(s->begin));
     out->extent = analyzer_.Simplify(rewrite_(s->extent));
     if (s->step.defined()) out->step = analyzer_.Simplify(rewrite_(s->step));
-    size_t mark = analyzer_.Mark();
     arith::BindLoop(&analyzer_, out.get());
     std::vector<Stmt> body = Visit(s->body);
     auto extent = AsInt(out->extent);
     if (s->loop() == ForKind::kVector && extent && IsConst(out->begin, 0) && !s->step.defined()) {
       VectorOptions options{.aligned = ctx_->may_require_alignment(), .aliases = &aliases_};
-      std::vector<Stmt> wide = VectorizeLoop(s->var, *extent, body, options, &analyzer_, s->span);
-      analyzer_.Leave(mark);
-      return wide;
+      return VectorizeLoop(s->var, *extent, body, options, &analyzer_, s->span);
     }
-    analyzer_.Leave(mark);
     if (s->loop() == ForKind::kVector) out->kind_ = static_cast<int64_t>(ForKind::kUnroll);
     if (s->loop() == ForKind::kPipelined) out->kind_ = static_cast<int64_t>(ForKind::kSerial);
     out->hint = PipelineHint();
