@@ -110,6 +110,10 @@ std::optional<Root> ParseRoot(std::string_view text);
 constexpr bool IsOnChip(Space s) {
   return s != Space::kGlobal;
 }
+// Memory that other threads see.
+constexpr bool IsMemory(Space s) {
+  return s == Space::kGlobal || s == Space::kShared;
+}
 // frag, local and var live in registers.
 constexpr bool IsRegister(Space s) {
   return s == Space::kFrag || s == Space::kLocal || s == Space::kVar || s == Space::kDesc;

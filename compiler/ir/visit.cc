@@ -11,6 +11,7 @@
 #include <bit>
 #include <string_view>
 #include <type_traits>
+#include <unordered_set>
 
 namespace tilescale::ir {
 namespace {
@@ -105,6 +106,11 @@ void Walk(const NodeObj* node, const std::function<bool(const NodeObj*)>& enter,
   };
   visit(node);
   visits += taken;
+}
+
+void WalkOnce(const Node& node, const std::function<bool(const NodeObj*)>& enter) {
+  std::unordered_set<const NodeObj*> seen;
+  Walk(node, [&](const NodeObj* n) { return seen.insert(n).second && enter(n); });
 }
 
 void ForEachExpr(const StmtObj* s, const std::function<void(const Expr&)>& f) {

@@ -30,6 +30,8 @@ inline void Walk(const Node& node, const std::function<bool(const NodeObj*)>& en
                  const std::function<void(const NodeObj*)>& leave = nullptr) {
   if (node.defined()) Walk(node.get(), enter, leave);
 }
+// The same, each node once: an expression may be a graph of many more paths than nodes.
+void WalkOnce(const Node& node, const std::function<bool(const NodeObj*)>& enter);
 
 class Mutator {
  public:

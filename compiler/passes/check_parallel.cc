@@ -156,9 +156,6 @@ class NestChecker {
     });
   }
 
-  static bool IsMemory(const Buffer& b) {
-    return b->space() == Space::kGlobal || b->space() == Space::kShared;
-  }
   // The other place of `write`'s element: another point, `steps` on along one variable, touches it
   // as `other`.
   struct OtherPoint {
@@ -166,7 +163,7 @@ class NestChecker {
     int64_t steps = 0;
   };
   OtherPoint Meets(const Touch& write, const Touch& other) const {
-    if (!write.buffer.same_as(other.buffer) || !IsMemory(write.buffer)) return {};
+    if (!write.buffer.same_as(other.buffer) || !IsMemory(write.buffer->space())) return {};
     arith::Analyzer analyzer;
     OtherPoint out;
     const VarObj*& along = out.along;
@@ -257,7 +254,8 @@ class NestChecker {
   // names it.
   void RecordUnproven() {
     auto record = [&](const Touch& write, const Touch& other, const char* does) {
-      if (!write.buffer.same_as(other.buffer) || !IsMemory(write.buffer) || !MayMeet(write, other))
+      if (!write.buffer.same_as(other.buffer) || !IsMemory(write.buffer->space()) ||
+          !MayMeet(write, other))
         return;
       ctx_->Record("check", other.by->span, "memory " + std::string(write.buffer->name),
                    "left to the program: two points of T.Parallel may store " + Text(write) +
@@ -433,9 +431,7 @@ class NestChecker {
   // A name bound from the point's variables may stand for any of them.
   bool UsesDerived(const Expr& e) const {
     bool derived = false;
-    std::unordered_set<const NodeObj*> seen;  // an expression may be a graph of many more paths
-    Walk(e, [&](const NodeObj* n) {
-      if (!seen.insert(n).second) return false;
+    WalkOnce(e, [&](const NodeObj* n) {
       bool own = false;
       for (const Var& v : nest_->vars) own = own || v.get() == n;
       if (n->kind == NodeKind::kVar) derived = derived || (!own && point_vars_.count(n) != 0);

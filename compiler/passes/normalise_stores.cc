@@ -214,7 +214,7 @@ class Elector : public Mutator {
     return out;
   }
   Stmt MutateStore(const Store& s) override {
-    if (!IsMemory(s->buffer) || kernel_->user_threads() == 1 ||
+    if (!IsMemory(s->buffer->space()) || kernel_->user_threads() == 1 ||
         !uniformity_.IsReachedByAll(s.get()))
       return s;
     bool uniform = uniformity_.IsUniform(s->value);
@@ -231,18 +231,16 @@ class Elector : public Mutator {
  private:
   static Expr FirstPoint(const ParallelObj& nest, const StoreObj& store, const VarMap& names,
                          const std::unordered_set<const StorageObj*>& written) {
-    if (store.guard.defined() || !IsMemory(store.buffer)) return Expr();
+    if (store.guard.defined() || !IsMemory(store.buffer->space())) return Expr();
     std::vector<Expr> operands(store.index.begin(), store.index.end());
     operands.push_back(store.value);
     // What a point reads of registers, or of what the nest writes, may be its own.
     bool known = true;
-    std::unordered_set<const NodeObj*> seen;  // an expression may be a graph of many more paths
     for (Expr& e : operands) {
       e = Substitute(e, names);
-      Walk(e, [&](const NodeObj* n) {
-        if (!seen.insert(n).second) return false;
+      WalkOnce(e, [&](const NodeObj* n) {
         const auto* load = n->kind == NodeKind::kLoad ? static_cast<const LoadObj*>(n) : nullptr;
-        known = known && (load == nullptr || (IsMemory(load->buffer) &&
+        known = known && (load == nullptr || (IsMemory(load->buffer->space()) &&
                                               written.count(load->buffer->storage.get()) == 0));
         return known;
       });
@@ -256,9 +254,6 @@ class Elector : public Mutator {
         first = And(first, Eq(nest.vars[d], MakeConst(0, nest.vars[d]->dtype)));
     }
     return first;
-  }
-  static bool IsMemory(const Buffer& b) {
-    return b->space() == Space::kGlobal || b->space() == Space::kShared;
   }
 
   const Kernel& kernel_;

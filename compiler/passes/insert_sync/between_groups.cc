@@ -16,10 +16,6 @@ namespace {
 // Stands for all named barriers, which are told apart by their numbers, and for that of the block.
 constexpr char kNamed = 0, kBlock = 0;
 
-bool IsMemory(const Buffer& b) {
-  return b->space() == Space::kShared || b->space() == Space::kGlobal;
-}
-
 }  // namespace
 
 bool BetweenGroups::Place::Follows(const Place& other) const {
@@ -61,7 +57,7 @@ void BetweenGroups::AddCall(const CallObj* call, const Place& place, Facts* out)
       bool strong = row.order != ir::Order::kWeak || row.opaque ||
                     row.sync == isa::SyncKind::kFence || row.sync == isa::SyncKind::kCluster;
       for (const Effect& e : isa::EffectsOf(call)) {
-        strong = strong || (e.mode == ir::Mode::kAtomic && IsMemory(e.region->buffer));
+        strong = strong || (e.mode == ir::Mode::kAtomic && IsMemory(e.region->buffer->space()));
       }
       event.signals = event.waits = strong;
     }
@@ -90,8 +86,8 @@ void BetweenGroups::Collect(const Stmt& s, std::vector<const StmtObj*>* loops, F
       // It may wait for a flag that another group sets.
       bool polls = false;
       Walk(loop->cond, [&](const NodeObj* n) {
-        polls = polls ||
-                (n->kind == NodeKind::kLoad && IsMemory(static_cast<const LoadObj*>(n)->buffer));
+        polls = polls || (n->kind == NodeKind::kLoad &&
+                          IsMemory(static_cast<const LoadObj*>(n)->buffer->space()));
         return !polls;
       });
       if (polls) {
@@ -123,7 +119,7 @@ void BetweenGroups::Collect(const Stmt& s, std::vector<const StmtObj*>* loops, F
     }
     case NodeKind::kStore:
       // A flag that another group polls.
-      if (IsMemory(s.as<StoreObj>()->buffer)) {
+      if (IsMemory(s.as<StoreObj>()->buffer->space())) {
         Event event;
         event.place = place;
         event.signals = true;

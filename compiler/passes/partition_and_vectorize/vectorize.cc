@@ -34,10 +34,6 @@ bool Uses(const Expr& e, const Var& v) {
   return uses;
 }
 
-bool IsMemory(const Buffer& b) {
-  return b->space() == Space::kGlobal || b->space() == Space::kShared;
-}
-
 // A run that the body stores; its elements are lanes in registers until the loop over k ends.
 struct Chunk {
   const StoreObj* store;  // the first that every iteration performs
@@ -224,7 +220,7 @@ class Vectorizer {
     for (current_ = 0; current_ < body_.size(); ++current_) {
       const Stmt& s = body_[current_];
       if (const auto* store = s.as<StoreObj>()) {
-        if (IsMemory(store->buffer)) {
+        if (IsMemory(store->buffer->space())) {
           width = std::max(width, RunWidth(store->buffer, store->index[0], store->guard, limit));
         }
         ConsiderAll(store->value, limit, &width);
@@ -254,7 +250,7 @@ class Vectorizer {
   }
 
   void Consider(const LoadObj* load, int64_t limit, int64_t* width) {
-    if (!IsMemory(load->buffer) || load->dtype.lanes > 1 || Written(load->buffer)) return;
+    if (!IsMemory(load->buffer->space()) || load->dtype.lanes > 1 || Written(load->buffer)) return;
     *width = std::max(*width, RunWidth(load->buffer, load->index[0], load->guard, limit));
   }
 
@@ -341,7 +337,7 @@ class Vectorizer {
   // The chunk that a store which every iteration performs begins, or nothing: it stays in place.
   std::optional<Chunk> PlanChunk(size_t at) {
     const auto* store = body_[at].as<StoreObj>();
-    if (store == nullptr || !IsMemory(store->buffer)) return std::nullopt;
+    if (store == nullptr || !IsMemory(store->buffer->space())) return std::nullopt;
     Chunk c;
     c.store = store;
     c.width = RunWidth(store->buffer, store->index[0], store->guard, width_);
@@ -360,7 +356,7 @@ class Vectorizer {
         reads = reads || (i <= at && n->kind == NodeKind::kLoad);
         return true;
       });
-      if (other != nullptr && other != store && IsMemory(other->buffer) &&
+      if (other != nullptr && other != store && IsMemory(other->buffer->space()) &&
           Meet(store, other->buffer, other->index) == Meets::kSamePoint) {
         if (i < at) return std::nullopt;  // the first one's
         apart = apart && SameGuard(other->guard, store->guard);
@@ -518,7 +514,8 @@ class Vectorizer {
   // k.
   Expr Hoist(const Expr& e, std::vector<Stmt>* before) {
     if (const auto* load = e.as<LoadObj>()) {
-      if (!IsMemory(load->buffer) || load->dtype.lanes > 1 || Written(load->buffer)) return e;
+      if (!IsMemory(load->buffer->space()) || load->dtype.lanes > 1 || Written(load->buffer))
+        return e;
       int64_t width = RunWidth(load->buffer, load->index[0], load->guard, width_);
       if (width == 1 || (load->other.defined() && Uses(load->other, v_))) return e;
       for (const auto& [seen, lanes] : loads_) {
