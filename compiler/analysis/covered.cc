@@ -73,8 +73,7 @@ Cover CompareOwners(const Place& a, const Place& b) {
     int32_t p = x->by[i * g / x->granule], q = y->by[i * g / y->granule];
     if (p == kNobody || q == kNobody) continue;
     if (p == q && p >= 0) continue;
-    if (p < 0 || q < 0 || p / target::Arch::kWarpSize != q / target::Arch::kWarpSize)
-      return Cover::kBlock;
+    if (p < 0 || q < 0 || p / target::kWarpSize != q / target::kWarpSize) return Cover::kBlock;
     worst = Cover::kWarp;
   }
   return worst;

@@ -53,7 +53,7 @@ class LaneSet {
   friend bool operator==(const LaneSet& a, const LaneSet& b) { return a.words_ == b.words_; }
 
  private:
-  std::array<uint64_t, target::Arch::kMaxThreadsPerBlock / 64> words_{};
+  std::array<uint64_t, target::kMaxThreadsPerBlock / 64> words_{};
 };
 
 }  // namespace tilescale::analysis

@@ -281,9 +281,9 @@ class Checker {
       terms += (terms.empty() ? "" : " + ") + std::to_string(nreg) + " x " +
                std::to_string(m_.Threads(role)) + " of `" + RoleName(role) + "`";
     }
-    if (sum > target::Arch::kRegistersPerSm) {
+    if (sum > target::kRegistersPerSm) {
       Fail(m_.kernel->span, "the roles need ", sum, " registers (", terms, "), a block has ",
-           target::Arch::kRegistersPerSm);
+           target::kRegistersPerSm);
     }
   }
 
@@ -302,10 +302,10 @@ class Checker {
     });
     int64_t need = static_cast<int64_t>(named.size());
     for (const Role& r : m_.roles) need += r->warps > 1 ? 1 : 0;
-    if (need < target::Arch::kMaxNamedBarriers) return;
+    if (need < target::kMaxNamedBarriers) return;
     Fail(m_.kernel->span, "the roles need ", need - static_cast<int64_t>(named.size()),
          " barriers and the kernel names ", named.size(), "; a block has ",
-         target::Arch::kMaxNamedBarriers - 1, " besides its own");
+         target::kMaxNamedBarriers - 1, " besides its own");
   }
 
   const Model& m_;

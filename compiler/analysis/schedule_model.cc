@@ -61,7 +61,7 @@ class Builder {
       if (!names.insert(name).second) Fail(kernel_->span, "role `", name, "` is declared twice");
       if (r->warps < 1) Fail(kernel_->span, "role `", name, "` has no warps");
       int64_t last = r->first_warp + r->warps;
-      constexpr int64_t kMaxWarps = target::Arch::kMaxThreadsPerBlock / target::Arch::kWarpSize;
+      constexpr int64_t kMaxWarps = target::kMaxThreadsPerBlock / target::kWarpSize;
       if (last > kMaxWarps) {
         Fail(kernel_->span, "role `", name, "` takes warps ", r->first_warp, "..", last,
              "; a block has at most ", kMaxWarps);
@@ -80,7 +80,7 @@ class Builder {
     }
     if (model_.roles.empty()) Fail(kernel_->span, "there is no role");
     int64_t threads = kernel_->user_threads();
-    constexpr int64_t kWarp = target::Arch::kWarpSize;
+    constexpr int64_t kWarp = target::kWarpSize;
     if (!model_.many() && end == (threads + kWarp - 1) / kWarp && covered == end) return;
     if (threads % kWarp != 0) {
       Fail(kernel_->span, "roles are made of whole warps; the kernel has ", threads, " threads");

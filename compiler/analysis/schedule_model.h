@@ -9,6 +9,7 @@
 
 #include "compiler/analysis/uses.h"
 #include "compiler/ir/func.h"
+#include "compiler/target/constants.h"
 
 #include <deque>
 #include <map>
@@ -80,8 +81,8 @@ struct Model {
   bool many() const { return roles.size() > 1; }
   int RoleIndex(std::string_view name) const;  // -1: none
   int PipeIndex(std::string_view name) const;
-  int64_t FirstThread(int role) const { return roles[role]->first_warp * 32; }
-  int64_t Threads(int role) const { return roles[role]->warps * 32; }
+  int64_t FirstThread(int role) const { return roles[role]->first_warp * target::kWarpSize; }
+  int64_t Threads(int role) const { return roles[role]->warps * target::kWarpSize; }
   // "`gemm` (line 11)"
   static std::string Show(const Unit& unit);
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Intervals and congruences of integer expressions.
 #include "compiler/arith/analyzer_impl.h"
+#include "compiler/target/constants.h"
 #include "support/diagnostics.h"
 
 #include <algorithm>
@@ -208,9 +209,9 @@ Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
       return CutToType({least, std::max(a.hi, negated.hi)}, op->dtype);
     }
     case OpCode::kLaneId:
-      return {0, 31};
+      return {0, target::kWarpSize - 1};
     case OpCode::kWarpId:
-      return {0, 31};
+      return {0, target::kWarpSize - 1};
     case OpCode::kRank:
       return {0, (1 << 20)};
     case OpCode::kNumRanks:

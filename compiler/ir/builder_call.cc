@@ -3,6 +3,7 @@
 #include "compiler/ir/builder.h"
 #include "compiler/ir/ranks.h"
 #include "compiler/ir/text.h"
+#include "compiler/target/constants.h"
 
 #include <tvm/ffi/cast.h>
 
@@ -13,8 +14,8 @@ namespace tilescale::ir {
 
 namespace {
 
-constexpr int64_t kAllLanes = 0xffffffff;
-constexpr int kWarpSize = 32;  // of every target that the language's warp functions are defined for
+using target::kAllLanes;
+using target::kWarpSize;
 
 ffi::Any Arg(const Values& args, size_t i) {
   return i < args.size() ? args[i] : ffi::Any();

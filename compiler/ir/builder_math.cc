@@ -2,6 +2,7 @@
 // The pure functions of the language: a name of its table to an opcode or a small expression.
 #include "compiler/ir/builder.h"
 #include "compiler/ir/text.h"
+#include "compiler/target/constants.h"
 
 #include <array>
 #include <functional>
@@ -188,15 +189,14 @@ Expr Packed(std::string_view name, const Values& args) {
   return Expr();
 }
 
-constexpr int kWarpSize = 32;  // of every target that the language's lane functions are defined for
-constexpr int kWarpsPerGroup = 4;
+using target::kWarpSize;
 
 // T.get_lane_idx and its siblings take the warp size as an optional check.
 Expr Identity(std::string_view name, const Values& args) {
   for (size_t i = 0; i < args.size(); ++i) {
     if (IsNone(args[i])) continue;
     int64_t given = ToInt(args[i], i == 0 ? "warp_size" : "warps_per_group");
-    int64_t here = i == 0 ? kWarpSize : kWarpsPerGroup;
+    int64_t here = i == 0 ? kWarpSize : target::kWarpsPerWarpgroup;
     if (given != here) {
       Raise("NotImplementedError", "T.", name, " with ",
             i == 0 ? "warp_size=" : "warps_per_group=", given, " is not supported: here it is ",
@@ -205,7 +205,7 @@ Expr Identity(std::string_view name, const Values& args) {
   }
   if (name == "get_lane_idx") return MakeOp(OpCode::kLaneId, {}, Int(32));
   Expr warp = MakeOp(OpCode::kWarpId, {}, Int(32));
-  return name == "get_warp_group_idx" ? FloorDiv(warp, kWarpsPerGroup) : warp;
+  return name == "get_warp_group_idx" ? FloorDiv(warp, target::kWarpsPerWarpgroup) : warp;
 }
 
 // T.any_of / T.all_of: over the elements of a small tile, in order.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/layout/block.h"
 
+#include "compiler/target/constants.h"
+
 namespace tilescale {
 
 Expected<Layout> MakeBlock(const Layout& atom, const BlockSpec& spec) {
@@ -37,7 +39,7 @@ namespace {
 
 // Threads of the unit that issues an atom: whole warps.
 int64_t UnitOf(const Layout& atom) {
-  return CeilDiv(atom.Extent(kThread), 32) * 32;
+  return CeilDiv(atom.Extent(kThread), target::kWarpSize) * target::kWarpSize;
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 // residue and not once for each access.
 #include "compiler/layout/memory.h"
 
+#include "compiler/target/constants.h"
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -15,20 +17,22 @@
 
 namespace tilescale {
 
+using namespace target;  // constants.h
+
 int64_t BankCycles(std::span<const int64_t> byte_addr, int64_t width) {
-  size_t per_phase = size_t(32 / std::max<int64_t>(1, width / 4));
+  size_t per_phase = size_t(kWarpSize / std::max<int64_t>(1, width / kBankBytes));
   int64_t cycles = 0;
   for (size_t p = 0; p < byte_addr.size(); p += per_phase) {
-    std::array<std::array<int64_t, 32>, 32> words;  // distinct words of each bank
-    std::array<uint8_t, 32> count{};
+    std::array<std::array<int64_t, kWarpSize>, kBanks> words;  // distinct words of each bank
+    std::array<uint8_t, kBanks> count{};
     uint8_t most = 0;
     size_t end = std::min(p + per_phase, byte_addr.size());
     for (size_t i = p; i < end; ++i) {
       int64_t x = byte_addr[i];
       if (x == kIdle) continue;
-      for (int64_t w = x / 4; w <= (x + width - 1) / 4; ++w) {
-        auto& bank = words[size_t(w & 31)];
-        uint8_t& n = count[size_t(w & 31)];
+      for (int64_t w = x / kBankBytes; w <= (x + width - 1) / kBankBytes; ++w) {
+        auto& bank = words[size_t(w & (kBanks - 1))];
+        uint8_t& n = count[size_t(w & (kBanks - 1))];
         if (std::find(bank.begin(), bank.begin() + n, w) != bank.begin() + n) continue;
         bank[n++] = w;  // at most one word a lane
         most = std::max(most, n);
@@ -51,7 +55,7 @@ int64_t Sectors(std::span<const int64_t> byte_addr, int64_t width, int64_t unit)
 
 namespace {
 
-using Lanes = std::array<int64_t, 32>;
+using Lanes = std::array<int64_t, kWarpSize>;
 
 // Adds up accesses of one kind.
 class Tally {
@@ -67,8 +71,9 @@ class Tally {
   };
   Price PriceOf(const Lanes& lanes) const {
     if (space_ == MemorySpace::kGlobal) return {Sectors(lanes, bytes_), 0};
-    int64_t active = 32 - std::count(lanes.begin(), lanes.end(), kIdle);
-    return {BankCycles(lanes, bytes_), std::max<int64_t>(1, CeilDiv(active * bytes_, 128))};
+    int64_t active = kWarpSize - std::count(lanes.begin(), lanes.end(), kIdle);
+    return {BankCycles(lanes, bytes_),
+            std::max<int64_t>(1, CeilDiv(active * bytes_, kBanks * kBankBytes))};
   }
   void Add(const Price& price) {
     ++cost_.accesses;
@@ -76,7 +81,7 @@ class Tally {
     cost_.ideal += price.ideal;
   }
   MemoryCost Total(int64_t points, int bits) {
-    if (space_ == MemorySpace::kGlobal) cost_.ideal = CeilDiv(points * bits, 8 * 32);
+    if (space_ == MemorySpace::kGlobal) cost_.ideal = CeilDiv(points * bits, 8 * kSectorBytes);
     return cost_;
   }
 
@@ -93,9 +98,9 @@ MemoryCost CostByTable(const Table& frag, const Table& mem, int64_t v, int bits,
   for (int64_t p = 0; p < frag.box(); ++p) {
     int64_t t = frag.At(kThread, p), s = frag.At(kSlot, p);
     if (!frag.inside(p) || s % v) continue;
-    auto [at, fresh] = steps.try_emplace({t / 32, s / v});
+    auto [at, fresh] = steps.try_emplace({t / kWarpSize, s / v});
     if (fresh) at->second.fill(kIdle);
-    at->second[size_t(t % 32)] = mem.At(kAddr, p) * bits / 8;
+    at->second[size_t(t % kWarpSize)] = mem.At(kAddr, p) * bits / 8;
   }
   Tally tally(v, bits, space);
   for (const auto& [key, lanes] : steps) tally.Add(tally.PriceOf(lanes));
@@ -181,7 +186,9 @@ class DigitCost {
     threads_ = std::move(sorted);
     for (size_t i = 0; i < threads_.size();) {
       Warp w{i, i, 0};
-      while (w.end < threads_.size() && threads_.at[w.end] / 32 == threads_.at[i] / 32) ++w.end;
+      while (w.end < threads_.size() &&
+             threads_.at[w.end] / kWarpSize == threads_.at[i] / kWarpSize)
+        ++w.end;
       for (; w.pattern < patterns_.size(); ++w.pattern) {
         if (SamePattern(patterns_[w.pattern], w)) break;
       }
@@ -195,7 +202,8 @@ class DigitCost {
     if (a.end - a.begin != b.end - b.begin) return false;
     int64_t shift = threads_.addr[b.begin] - threads_.addr[a.begin];
     for (size_t i = 0; i < a.end - a.begin; ++i) {
-      if (threads_.at[a.begin + i] % 32 != threads_.at[b.begin + i] % 32) return false;
+      if (threads_.at[a.begin + i] % kWarpSize != threads_.at[b.begin + i] % kWarpSize)
+        return false;
       if (threads_.addr[a.begin + i] + shift != threads_.addr[b.begin + i]) return false;
     }
     return true;
@@ -203,7 +211,7 @@ class DigitCost {
 
   // Elements after which banks (or sectors) and the swizzle repeat; 0: no period.
   int64_t Period() const {
-    int64_t unit = space_ == MemorySpace::kShared ? 1024 : 256;  // bits
+    int64_t unit = 8 * (space_ == MemorySpace::kShared ? kBanks * kBankBytes : kSectorBytes);
     if (unit % bits_ || !std::has_single_bit(uint64_t(bits_))) return 0;
     int64_t period = unit / bits_;
     const Swizzle& s = access_.swz;
@@ -227,7 +235,7 @@ class DigitCost {
       any = true;
       int64_t a = access_.off + threads_.addr[i] + steps_.addr[step];
       if (access_.swz) a = access_.swz(a);
-      (*out)[size_t(threads_.at[i] % 32)] = a * bits_ / 8;
+      (*out)[size_t(threads_.at[i] % kWarpSize)] = a * bits_ / 8;
     }
     return any;
   }
@@ -287,16 +295,16 @@ MemoryCost MemoryCostOf(const Layout& frag, const Layout& mem, int bits, MemoryS
   int64_t v;
   // Replicas do not move addresses: the width is that of one copy.
   if (Expected<AccessDigits> access = OverDigits(one, mem); access.ok() && !access->padded) {
-    v = VectorWidthOf(one, *access, 128 / bits);
+    v = VectorWidthOf(one, *access, 8 * kMaxAccessBytes / bits);
     if (auto cost = DigitCost::Of(one, *access, v, bits, space)) return *cost;
   } else {
-    v = VectorWidthByDefinition(one, mem, 128 / bits);
+    v = VectorWidthByDefinition(one, mem, 8 * kMaxAccessBytes / bits);
   }
   Expected<Table> f = Table::FromLayout(one), m = Table::FromLayout(mem);
   if (!f.ok() || !m.ok()) {
     // Too large to enumerate: the conservative answer is one transfer an element.
     int64_t n = frag.NumPoints();
-    return MemoryCost{1, n, CeilDiv(n * bits, 256), CeilDiv(n, 32)};
+    return MemoryCost{1, n, CeilDiv(n * bits, 8 * kSectorBytes), CeilDiv(n, kWarpSize)};
   }
   return CostByTable(*f, *m, v, bits, space);
 }
@@ -305,7 +313,7 @@ MemoryCost MemoryCostOf(const AnyLayout& frag, const AnyLayout& mem, int bits, M
   const Layout* a = std::get_if<Layout>(&frag);
   const Layout* b = std::get_if<Layout>(&mem);
   if (a && b) return MemoryCostOf(*a, *b, bits, space);
-  int64_t v = VectorWidthByDefinition(frag, mem, 128 / bits);
+  int64_t v = VectorWidthByDefinition(frag, mem, 8 * kMaxAccessBytes / bits);
   Expected<Table> f = TableOf(frag), m = TableOf(mem);
   if (!f.ok() || !m.ok()) return MemoryCost{1, 0, 0, 0};
   return CostByTable(*f, *m, v, bits, space);

@@ -5,6 +5,7 @@
 
 #include "compiler/layout/layout.h"
 #include "compiler/layout/table.h"
+#include "compiler/target/constants.h"
 
 #include <cstdint>
 #include <span>
@@ -17,8 +18,9 @@ namespace tilescale {
 // Widest power of two V, V * bits <= max_bits, such that every aligned run of V slots of a thread
 // is outside the domain as a whole, or lies on consecutive addresses that are a multiple of V.
 // base_bits: known alignment of the buffer. Where digits cannot tell, the points are enumerated.
-int64_t VectorWidth(const Layout& frag, const Layout& mem, int bits, int max_bits = 128,
-                    int base_bits = 128);
+int64_t VectorWidth(const Layout& frag, const Layout& mem, int bits,
+                    int max_bits = 8 * target::kMaxAccessBytes,
+                    int base_bits = 8 * target::kMaxAccessBytes);
 // The definition, by enumeration, up to `cap` elements.
 int64_t VectorWidthByDefinition(const AnyLayout& frag, const AnyLayout& mem, int64_t cap);
 
@@ -29,7 +31,8 @@ inline constexpr int64_t kIdle = -1;
 // serves one 4-byte word, equal words are free.
 int64_t BankCycles(std::span<const int64_t> byte_addr, int64_t width);
 // Distinct 32-byte sectors (or units) that one warp access touches.
-int64_t Sectors(std::span<const int64_t> byte_addr, int64_t width, int64_t unit = 32);
+int64_t Sectors(std::span<const int64_t> byte_addr, int64_t width,
+                int64_t unit = target::kSectorBytes);
 
 enum class MemorySpace { kGlobal, kShared };
 struct MemoryCost {

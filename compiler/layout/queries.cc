@@ -4,6 +4,7 @@
 
 #include "compiler/layout/enumerate.h"
 #include "compiler/layout/memory.h"
+#include "compiler/target/constants.h"
 
 #include <algorithm>
 #include <bit>
@@ -112,7 +113,7 @@ class ConversionTally {
     bool home = false, warp = false, slot = false;
     for (size_t i = 0; i < dx.size(); ++i) {
       home |= x + dx[i] == t;
-      warp |= (x + dx[i]) / 32 == t / 32;
+      warp |= (x + dx[i]) / target::kWarpSize == t / target::kWarpSize;
       slot |= x + dx[i] == t && y + dy[i] == s;
     }
     same_ &= slot;
@@ -190,7 +191,7 @@ bool Contains(const Layout& f, const Layout& g, Axis axis) {
 
 bool CertainlyCrossesWarps(const Layout& a, const Layout& b) {
   return std::ranges::equal(a.shape(), b.shape()) &&
-         AnySample(a, [&](const Shape& x) { return Misses(a, b, kThread, 32, x); });
+         AnySample(a, [&](const Shape& x) { return Misses(a, b, kThread, target::kWarpSize, x); });
 }
 
 bool Contains(const AnyLayout& f, const AnyLayout& g, Axis axis) {
@@ -267,14 +268,14 @@ Expected<ReducePlan> PlanReduce(const Layout& layout, int dim) {
     }
     if (m.v[kSlot]) return Refusal{"a digit moves thread and slot together"};
     if (s < 0) return Refusal{"a digit moves threads backwards"};
-    if (s >= 32) {
+    if (s >= target::kWarpSize) {
       warps *= n;
       continue;
     }
-    // A digit that straddles 32 splits there: a butterfly inside the warp, then whole warps.
-    int64_t inside = std::min(n, std::max<int64_t>(32 / s, 1));
+    // A digit that straddles the warp splits there: a butterfly inside the warp, then whole warps.
+    int64_t inside = std::min(n, std::max<int64_t>(target::kWarpSize / s, 1));
     int64_t p = int64_t(std::bit_ceil(uint64_t(inside)));
-    bool room = std::has_single_bit(uint64_t(s)) && s * p <= 32;
+    bool room = std::has_single_bit(uint64_t(s)) && s * p <= target::kWarpSize;
     for (int64_t u : used) room &= u <= s || u % (s * p) == 0;
     // Two digits of one stride: lanes that hold several of the elements in one register.
     room &= std::count(used.begin(), used.end(), s) == 1;
@@ -310,7 +311,7 @@ Expected<Layout> ReduceResult(const Layout& layout, int dim) {
 
 Expected<LdmatrixForm> LdmatrixFormOf(const Layout& frag, const Layout& shared, int bits) {
   Layout f = frag.Normal();
-  int64_t e = 32 / bits;  // elements of a 32-bit register
+  int64_t e = target::kRegisterBits / bits;  // elements of a register
   if (e < 1) return Refusal{std::to_string(bits) + "-bit elements do not fit 32-bit registers"};
   TS_TRY(AccessDigits access, OverDigits(f, shared));
   for (int i = 0; i < f.num_groups(); ++i) {

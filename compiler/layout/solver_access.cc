@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Layouts seen through index maps, and the candidates that the solver generates.
 #include "compiler/layout/solver.h"
+#include "compiler/target/constants.h"
 
 #include <algorithm>
 #include <bit>
@@ -208,8 +209,9 @@ std::vector<Candidate> Candidates(std::span<const int64_t> shape, int64_t thread
   std::vector<int> fast(fast_dims.begin(), fast_dims.end());
   fast.push_back(rank - 1);
   std::vector<int> done;
-  int64_t whole = threads % 32 ? int64_t(std::bit_floor(uint64_t(threads))) : threads;
-  int64_t warp = std::min<int64_t>(32, whole);
+  int64_t whole =
+      threads % target::kWarpSize ? int64_t(std::bit_floor(uint64_t(threads))) : threads;
+  int64_t warp = std::min<int64_t>(target::kWarpSize, whole);
   std::vector<int64_t> alongs;
   for (int64_t a : {warp, whole, int64_t(16), int64_t(8), int64_t(4), int64_t(1)}) {
     bool known = std::find(alongs.begin(), alongs.end(), a) != alongs.end();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/layout/solver_model.h"
 
+#include "compiler/target/constants.h"
+
 #include <algorithm>
 #include <bit>
 
@@ -60,7 +62,7 @@ LayoutId Pool::Add(const Layout& layout) {
     if ((*this)[it->second].Identical(n)) return it->second;
   }
   LayoutId id = LayoutId(entries_.size());
-  entries_.push_back(Entry{n, n.Extent(kSlot), CeilDiv(n.Extent(kThread), 32)});
+  entries_.push_back(Entry{n, n.Extent(kSlot), CeilDiv(n.Extent(kThread), target::kWarpSize)});
   by_hash_.emplace(h, id);
   return id;
 }
@@ -289,7 +291,7 @@ Model::ConversionCost Model::ConvertCost(LayoutId from, LayoutId to, int bits) {
   }
   ConversionCost out{how.kind, 0};
   if (how.kind == ConversionKind::kShuffle) {
-    out.cost = (w.shuffle + 2 * w.issue) * CeilDiv(how.values * bits, 32);
+    out.cost = (w.shuffle + 2 * w.issue) * CeilDiv(how.values * bits, target::kRegisterBits);
   } else if (how.kind == ConversionKind::kShared) {
     out.cost = 2 * w.barrier + 4 * w.wavefront * CeilDiv(pool_[to].Size() * bits, 8 * 128);
   }
@@ -388,7 +390,7 @@ int64_t Model::ReduceCost(int op, LayoutId src) {
     }
     c = w.issue * 2 * pool_.Slots(src) * CeilDiv(warps, 4);
     if (lanes > 1) c += (w.shuffle + w.issue) * runs * 5 * warps;
-    if (lanes > 32) c += 2 * w.barrier * runs;
+    if (lanes > target::kWarpSize) c += 2 * w.barrier * runs;
   }
   return at->second = c;
 }

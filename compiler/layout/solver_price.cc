@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Prices of a full assignment: every op, every Convert, the families of shared buffers, registers.
 #include "compiler/layout/solver_engine.h"
+#include "compiler/target/constants.h"
 
 #include <algorithm>
 
@@ -18,8 +19,8 @@ void Solver::Need(int fragment, int op, LayoutId own, LayoutId temporary, int64_
     score->cost += c.cost * weight;
     if (edits_) edits_->push_back(Edit{fragment, op, write, from, to, c.cost * weight});
   }
-  extra_[size_t(op)] =
-      std::max(extra_[size_t(op)], CeilDiv(model_.pool().Slots(temporary) * bits, 32));
+  extra_[size_t(op)] = std::max(
+      extra_[size_t(op)], CeilDiv(model_.pool().Slots(temporary) * bits, target::kRegisterBits));
 }
 
 bool Solver::PriceFragment(int op, const Nest& n, std::span<const int> reads,
@@ -206,7 +207,8 @@ int64_t Solver::Registers(const Assignment& a) const {
     auto [first, last] = live_[f];
     if (first > last) continue;
     LayoutId id = a[size_t(ClassOfFragment(int(f)))];
-    int64_t regs = CeilDiv(const_cast<Model&>(model_).pool().Slots(id) * p_.fragments[f].bits, 32);
+    int64_t regs = CeilDiv(const_cast<Model&>(model_).pool().Slots(id) * p_.fragments[f].bits,
+                           target::kRegisterBits);
     change[size_t(first)] += regs;
     change[size_t(last) + 1] -= regs;
   }

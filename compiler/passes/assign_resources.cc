@@ -79,9 +79,9 @@ class MoveRegisters : public Mutator {
 
 void CheckLimits(const Kernel& k, const Target& target) {
   const target::Arch& arch = *target.arch;
-  if (k->total_threads() > target::Arch::kMaxThreadsPerBlock) {
+  if (k->total_threads() > target::kMaxThreadsPerBlock) {
     RaiseAt(k->span, "CompileError", "kernel `", k->name, "` has ", k->total_threads(),
-            " threads in a block, ", arch.name, " allows ", target::Arch::kMaxThreadsPerBlock);
+            " threads in a block, ", arch.name, " allows ", target::kMaxThreadsPerBlock);
   }
 }
 

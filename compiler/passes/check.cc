@@ -31,7 +31,7 @@ std::string SpelledName(const TileOpObj* op) {
 }
 
 void CheckLaunch(const Kernel& kernel, const PassContext& ctx) {
-  constexpr int64_t kLimit = target::Arch::kMaxThreadsPerBlock;
+  constexpr int64_t kLimit = target::kMaxThreadsPerBlock;
   if (kernel->user_threads() > kLimit) {
     RaiseAt(kernel->span, "ValueError", "threads=", kernel->user_threads(),
             " of T.Kernel exceed the limit of ", kLimit, " threads of a block");

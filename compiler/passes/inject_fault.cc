@@ -7,6 +7,7 @@
 #include "compiler/ir/visit.h"
 #include "compiler/isa/instr.h"
 #include "compiler/passes/passes.h"
+#include "compiler/target/constants.h"
 #include "support/diagnostics.h"
 
 #include <algorithm>
@@ -32,8 +33,9 @@ Expr Plus(const Expr& e, int64_t n) {
   return ir::Add(e, ir::MakeConst(n, e.dtype()));
 }
 
-bool IsMemory(const ir::Buffer& b) {
-  return b->space() == Space::kGlobal || b->space() == Space::kShared || b->space() == Space::kMbar;
+// Shared memory and global memory hold what indices reach; so do barriers.
+bool InMemory(const ir::Buffer& b) {
+  return IsMemory(b->space()) || b->space() == Space::kMbar;
 }
 
 // The comparison that is true at one integer more or one less.
@@ -74,7 +76,7 @@ Expr Swapped(const Expr& index) {
 bool IndexesRegisters(const Stmt& body, const ir::VarObj* v) {
   bool found = false;
   auto names = [&](const ir::Buffer& b, const ffi::Array<Expr>& index) {
-    if (IsMemory(b)) return;
+    if (InMemory(b)) return;
     for (const Expr& i : index) {
       ir::Walk(i, [&](const ir::NodeObj* n) {
         found = found || n == v;
@@ -313,7 +315,7 @@ class Injector : public ir::Mutator {
   static Stmt WarpBarrier(const ir::Span& span) {
     for (const isa::Instr* row : isa::All()) {
       if (row->sync == SyncKind::kWarpBarrier) {
-        return ir::MakeCall(row->name, {ir::MakeConst(0xffffffff, ir::UInt(32))}, span);
+        return ir::MakeCall(row->name, {ir::MakeConst(target::kAllLanes, ir::UInt(32))}, span);
       }
     }
     TS_UNREACHABLE("no instruction is a barrier of the warp");
@@ -341,7 +343,7 @@ class Injector : public ir::Mutator {
       case SyncKind::kBarrierArrive:
         if (Here("wrong barrier")) Replace(call, 0, Plus(call->args[0], 1));
         if (Here("wrong count")) {
-          Replace(call, 1, Plus(call->args[1], target::Arch::kWarpSize));
+          Replace(call, 1, Plus(call->args[1], target::kWarpSize));
         }
         return;
       case SyncKind::kAsyncWait:
@@ -380,7 +382,7 @@ class Injector : public ir::Mutator {
   }
 
   ffi::Array<Expr> Index(const ir::Buffer& b, const ffi::Array<Expr>& index, int64_t width) {
-    if (index.empty() || !IsMemory(b)) return MutateExprs(index);
+    if (index.empty() || !InMemory(b)) return MutateExprs(index);
     const size_t last = index.size() - 1;
     Expr changed = index[last];
     if (Here("index off by one")) changed = Plus(changed, width);

@@ -256,7 +256,7 @@ class Planner : public OpWalker {
       }
       if (grid > 0) resident = std::min<int64_t>(resident, (grid + arch.sms - 1) / arch.sms);
       budget_ = std::min<int64_t>(
-          arch.shared_per_sm / std::max<int64_t>(1, resident) - target::Arch::kSystemSharedBytes,
+          arch.shared_per_sm / std::max<int64_t>(1, resident) - target::kSystemSharedBytes,
           arch.shared_per_block);
     }
     int64_t most = 0;

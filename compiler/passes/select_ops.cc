@@ -59,7 +59,6 @@ class Selector : public Mutator {
   }
 
   Stmt MutateFor(const For& loop) override {
-    size_t mark = analyzer_.Mark();
     arith::BindLoop(&analyzer_, loop.get());
     bool outer = pipelined_;
     if (loop->loop() == ForKind::kPipelined && loop->hint.defined() &&
@@ -68,7 +67,6 @@ class Selector : public Mutator {
     }
     Stmt out = DefaultStmt(loop);
     pipelined_ = outer;
-    analyzer_.Leave(mark);
     return out;
   }
 
@@ -135,7 +133,7 @@ class Selector : public Mutator {
   void ReadSchedule(const Schedule& schedule) {
     std::unordered_map<std::string, int64_t> threads;
     for (const Role& r : schedule->roles)
-      threads[std::string(r->name)] = r->warps * target::Arch::kWarpSize;
+      threads[std::string(r->name)] = r->warps * target::kWarpSize;
     // A role that is alone has the kernel's threads, whole warps or not.
     if (schedule->roles.size() == 1) threads.begin()->second = threads_;
     for (const Pipe& p : schedule->pipes) {

@@ -7,7 +7,6 @@
 #include "compiler/target/target.h"
 
 #include <string_view>
-#include <unordered_set>
 
 namespace tilescale::passes {
 
@@ -182,9 +181,7 @@ bool VariesAlong(const ParallelObj& nest, const Expr& e, const VarObj* v) {
   arith::Analyzer analyzer;
   BindPoints(nest, &analyzer);
   bool varies = false;
-  std::unordered_set<const NodeObj*> seen;  // an expression may be a graph of many more paths
-  Walk(e, [&](const NodeObj* n) {
-    if (!seen.insert(n).second) return false;
+  WalkOnce(e, [&](const NodeObj* n) {
     const auto* op = n->kind == NodeKind::kOp ? static_cast<const OpObj*>(n) : nullptr;
     if (op != nullptr && IsInteger(op->dtype)) {
       arith::Interval bounds = analyzer.Bounds(ffi::GetRef<Expr>(op));
@@ -215,8 +212,8 @@ class ThreadEvaluator {
     }
     const auto* op = e.as<OpObj>();
     if (op == nullptr) return std::nullopt;
-    if (op->op() == OpCode::kLaneId) return thread % target::Arch::kWarpSize;
-    if (op->op() == OpCode::kWarpId) return thread / target::Arch::kWarpSize;
+    if (op->op() == OpCode::kLaneId) return thread % target::kWarpSize;
+    if (op->op() == OpCode::kWarpId) return thread / target::kWarpSize;
     std::vector<int64_t> args;
     for (const Expr& a : op->args) {
       auto value = At(a, thread);

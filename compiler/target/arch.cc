@@ -63,12 +63,11 @@ const Arch* FindArch(std::string_view name) {
 // toolkit.
 Occupancy BlocksPerSm(const Arch& arch, int64_t threads, int64_t registers, int64_t shared_bytes) {
   const auto round_up = [](int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; };
-  const int64_t warps = std::max<int64_t>(1, round_up(threads, Arch::kWarpSize) / Arch::kWarpSize);
-  const int64_t of_warp =
-      round_up(std::max<int64_t>(1, registers) * Arch::kWarpSize, Arch::kRegisterUnit);
+  const int64_t warps = std::max<int64_t>(1, round_up(threads, kWarpSize) / kWarpSize);
+  const int64_t of_warp = round_up(std::max<int64_t>(1, registers) * kWarpSize, kRegisterUnit);
   const int64_t warps_by_registers =
-      Arch::kRegistersPerSm / Arch::kPartitionsPerSm / of_warp * Arch::kPartitionsPerSm;
-  const int64_t of_block = round_up(shared_bytes + Arch::kSystemSharedBytes, Arch::kSharedUnit);
+      kRegistersPerSm / kPartitionsPerSm / of_warp * kPartitionsPerSm;
+  const int64_t of_block = round_up(shared_bytes + kSystemSharedBytes, kSharedUnit);
   Occupancy least{arch.blocks_per_sm, "blocks"};
   for (const Occupancy& other : {Occupancy{arch.warps_per_sm() / warps, "threads"},
                                  Occupancy{warps_by_registers / warps, "registers"},

@@ -9,14 +9,13 @@
 
 namespace tilescale::target {
 
-constexpr int64_t kWarpsPerWarpgroup = 4;  // all warps of a warpgroup move theirs together
-constexpr int64_t kMoveStep = 8;           // they move in multiples of it,
-constexpr int64_t kFewestRegisters = 24;   // and a thread keeps at least so many
+constexpr int64_t kMoveStep = 8;          // they move in multiples of it,
+constexpr int64_t kFewestRegisters = 24;  // and a thread keeps at least so many
 constexpr int64_t kMostRegisters = 256;
 
 // What each thread of a block that has a multiprocessor to itself starts with.
 constexpr int64_t LaunchedRegisters(int64_t threads) {
-  int64_t share = Arch::kRegistersPerSm / std::max<int64_t>(threads, 1);
+  int64_t share = kRegistersPerSm / std::max<int64_t>(threads, 1);
   return std::min(kMostRegisters, share / kMoveStep * kMoveStep);
 }
 

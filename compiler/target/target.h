@@ -4,6 +4,8 @@
 // for a feature or a limit, never for a generation.
 #pragma once
 
+#include "compiler/target/constants.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -39,19 +41,6 @@ struct Arch {
 
   CostWeights cost;
 
-  // The same on every architecture above.
-  static constexpr int kRegistersPerSm = 65536;
-  static constexpr int kMaxRegistersPerThread = 255;
-  static constexpr int kRegisterUnit = 256;        // a warp's registers are given in such pieces
-  static constexpr int kPartitionsPerSm = 4;       // each with its own share of the registers
-  static constexpr int kSharedUnit = 128;          // a block's shared memory likewise
-  static constexpr int kSystemSharedBytes = 1024;  // of each block
-  static constexpr int kMaxThreadsPerBlock = 1024;
-  static constexpr int kWarpSize = 32;
-  static constexpr int kMaxNamedBarriers = 16;  // id 0 is the block's own
-  // Above this a launch must raise the kernel's dynamic shared memory attribute.
-  static constexpr int kDefaultSharedLimit = 49152;
-  static constexpr int kMaxClusterBlocks = 8;  // without the non-portable attribute
   int warps_per_sm() const { return threads_per_sm / kWarpSize; }
 };
 

@@ -2,6 +2,7 @@
 // Instructions that a user's program may hold at the tile stage.
 #include "compiler/analysis/evaluate/machine.h"
 #include "compiler/ir/text.h"
+#include "compiler/target/constants.h"
 
 #include <string_view>
 
@@ -10,8 +11,6 @@ namespace tilescale::analysis {
 using namespace ir;  // NOLINT
 
 namespace {
-
-constexpr size_t kWarpSize = 32;
 
 bool IsAtomic(std::string_view name) {
   return name.starts_with("red.") || name.starts_with("atom.") || name == "ld.strong" ||
@@ -88,14 +87,14 @@ void Machine::RunShuffle(const CallObj* s, const Threads& threads) {
   Lanes out{false, std::vector<Value>(num_threads_)};
   for (size_t t = 0; t < num_threads_; ++t) {
     if (!threads[t]) continue;
-    const auto lane = static_cast<int64_t>(t % kWarpSize);
+    const auto lane = static_cast<int64_t>(t % target::kWarpSize);
     const int64_t w = width[t].i, first = lane / w * w, d = delta[t].i;
     int64_t from = how == "idx"   ? first + ((d % w) + w) % w
                    : how == "up"  ? lane - d
                    : how == "xor" ? lane ^ d
                                   : lane + d;
     if (from < first || from >= first + w) from = lane;
-    const size_t source = t / kWarpSize * kWarpSize + static_cast<size_t>(from);
+    const size_t source = t / target::kWarpSize * target::kWarpSize + static_cast<size_t>(from);
     if (source >= num_threads_ || !threads[source]) {
       Refuse("ValueError",
              "a shuffle reads lane " + std::to_string(from) + ", which does not take part in it");
@@ -110,14 +109,14 @@ void Machine::RunVote(const CallObj* s, const Threads& threads) {
   const std::string_view how = std::string_view(s->instr.data(), s->instr.size()).substr(5);
   const Threads yes = Where(s->args[0], threads);
   Lanes out{false, std::vector<Value>(num_threads_)};
-  for (size_t base = 0; base < num_threads_; base += kWarpSize) {
+  for (size_t base = 0; base < num_threads_; base += target::kWarpSize) {
     int64_t ballot = 0;
     bool all = true;
-    for (size_t t = base; t < std::min(base + kWarpSize, num_threads_); ++t) {
+    for (size_t t = base; t < std::min(base + target::kWarpSize, num_threads_); ++t) {
       if (yes[t]) ballot |= int64_t{1} << (t - base);
       all = all && (yes[t] || !threads[t]);
     }
-    for (size_t t = base; t < std::min(base + kWarpSize, num_threads_); ++t) {
+    for (size_t t = base; t < std::min(base + target::kWarpSize, num_threads_); ++t) {
       out.values[t].i = how == "any" ? ballot != 0 : how == "all" ? all : ballot;
     }
   }

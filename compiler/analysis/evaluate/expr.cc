@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/analysis/evaluate/machine.h"
 #include "compiler/ir/text.h"
+#include "compiler/target/constants.h"
 
 namespace tilescale::analysis {
 
 using namespace ir;  // NOLINT
 
-namespace {
-
-constexpr size_t kWarpSize = 32;  // of every target
-
-}  // namespace
+namespace {}  // namespace
 
 Value Machine::Eval(const Expr& e) {
   if (e.dtype().lanes > 1) Refuse("NotImplementedError", "a vector value: `" + Print(e) + "`");
@@ -67,7 +64,8 @@ Value Machine::EvalOp(const OpObj* op) {
     case OpCode::kWarpId:
       if (point_ != 0) Refuse("NotImplementedError", "a thread's index inside T.Parallel");
       varies_ = true;
-      return {static_cast<int64_t>(code == OpCode::kLaneId ? lane_ % kWarpSize : lane_ / kWarpSize),
+      return {static_cast<int64_t>(code == OpCode::kLaneId ? lane_ % target::kWarpSize
+                                                           : lane_ / target::kWarpSize),
               0};
     default:
       break;

@@ -228,7 +228,7 @@ void LowerBulk(const TileOpObj* op, LowerContext* c) {
   LowerRun(op, c, c->tid, c->threads, staging);
 }
 void LowerByWarp(const TileOpObj* op, LowerContext* c) {
-  LowerRun(op, c, MakeOp(OpCode::kLaneId, {}, Int(32)), target::Arch::kWarpSize);
+  LowerRun(op, c, MakeOp(OpCode::kLaneId, {}, Int(32)), target::kWarpSize);
 }
 void LowerByThread(const TileOpObj* op, LowerContext* c) {
   LowerRun(op, c, MakeConst(0), 1);

@@ -4,6 +4,7 @@
 // and which fragment layouts: the row (isa/mma_sync.cc).
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/gemm/gemm.h"
+#include "compiler/target/constants.h"
 #include "support/diagnostics.h"
 
 namespace tilescale::ops {
@@ -26,11 +27,11 @@ std::optional<Plan> PlanOf(const TileOpObj* op, int64_t threads, const Target& t
   p.g = OperandsOf(op);
   p.row = ChooseMma(p.g, target, reason);
   if (p.row == nullptr) return std::nullopt;
-  if (threads % target::Arch::kWarpSize != 0) {
+  if (threads % target::kWarpSize != 0) {
     *reason = std::to_string(threads) + " threads are no whole warps";
     return std::nullopt;
   }
-  int64_t warps = threads / target::Arch::kWarpSize;
+  int64_t warps = threads / target::kWarpSize;
   auto grid = PartitionWarps(p.g.m, p.g.n, warps, p.g.policy, p.row->m, p.row->n);
   if (!grid) {
     *reason = "No valid warp partition for T.gemm: M=" + std::to_string(p.g.m) +
@@ -103,7 +104,7 @@ void Constrain(const TileOpObj* op, int64_t threads, const Target& target, Layou
       // Each warp reads its slab once: matrices of 8 rows of 16 bytes.
       int64_t bytes = (is_a ? p->rows_m : p->cols_n) * p->g.k * r->buffer->dtype.bits / 8;
       out->MatrixReads(r->buffer, r->buffer->ndim() - 2,
-                       bytes / 128 * (threads / target::Arch::kWarpSize));
+                       bytes / 128 * (threads / target::kWarpSize));
     }
   }
 }
@@ -124,8 +125,8 @@ class Emitter {
 
   void Run() {
     const isa::MmaRow& row = *plan_.row;
-    Bind("warp", FloorDiv(ctx_->tid, 32), &warp_);
-    Bind("lane", FloorMod(ctx_->tid, 32), &lane_);
+    Bind("warp", FloorDiv(ctx_->tid, target::kWarpSize), &warp_);
+    Bind("lane", FloorMod(ctx_->tid, target::kWarpSize), &lane_);
     Bind("warp_m", FloorMod(warp_, plan_.warps.row_warps), &warp_m_);
     Bind("warp_n", FloorDiv(warp_, plan_.warps.row_warps), &warp_n_);
     c_ = ctx_->Slots(plan_.g.c->buffer);

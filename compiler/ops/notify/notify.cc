@@ -3,6 +3,7 @@
 // notify.md.
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/common/remote.h"
+#include "compiler/target/constants.h"
 
 namespace tilescale {
 namespace {
@@ -53,7 +54,7 @@ void LowerByGroup(const TileOpObj* op, LowerContext* c) {
 
 // The warp's barrier gathers what its lanes did.
 void LowerByWarp(const TileOpObj* op, LowerContext* c) {
-  c->Emit(MakeCall("warp.sync", {MakeConst(0xffffffff, UInt(32))}, op->span));
+  c->Emit(MakeCall("warp.sync", {MakeConst(target::kAllLanes, UInt(32))}, op->span));
   c->Emit(MakeIf(Eq(MakeOp(OpCode::kLaneId, {}, Int(32)), MakeConst(0)),
                  Update(op, "red.add", "st.strong"), op->span));
 }

@@ -6,6 +6,7 @@
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/reduce/reduce.h"
+#include "compiler/target/constants.h"
 
 #include <algorithm>
 
@@ -15,7 +16,7 @@ using namespace ir;  // NOLINT
 
 namespace {
 
-constexpr int64_t kWarp = 32;
+constexpr int64_t kWarp = target::kWarpSize;
 
 std::optional<std::string> Refuse(const TileOpObj* op, const OpContext&) {
   Region src = RegionArg(op, "buffer"), out = RegionArg(op, "out");
@@ -129,7 +130,8 @@ class Emitter {
         Var other = MakeVar("other", r_.acc);
         Expr mine = MakeLoad(partial_, {s});
         body.push_back(MakeCall(
-            "shfl.xor", {mine, MakeConst(mask), MakeConst(kWarp), MakeConst(0xffffffff, UInt(32))},
+            "shfl.xor",
+            {mine, MakeConst(mask), MakeConst(kWarp), MakeConst(target::kAllLanes, UInt(32))},
             ctx_->span, {other}));
         Expr value = other;
         if (ctx_->threads % kWarp != 0) {

@@ -5,6 +5,7 @@
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/scan/scan.h"
+#include "compiler/target/constants.h"
 
 #include <algorithm>
 #include <bit>
@@ -15,7 +16,7 @@ using namespace ir;  // NOLINT
 
 namespace {
 
-constexpr int64_t kWarp = 32;
+constexpr int64_t kWarp = target::kWarpSize;
 
 std::optional<std::string> Refuse(const TileOpObj* op, const OpContext&) {
   for (const char* name : {"src", "dst"}) {
@@ -110,9 +111,10 @@ class Emitter {
   }
 
   Stmt Shuffle(const char* instr, const Buffer& x, int64_t lane, const Var& result) {
-    return MakeCall(instr,
-                    {At(x), MakeConst(lane), MakeConst(z_.width), MakeConst(0xffffffff, UInt(32))},
-                    ctx_->span, {result});
+    return MakeCall(
+        instr,
+        {At(x), MakeConst(lane), MakeConst(z_.width), MakeConst(target::kAllLanes, UInt(32))},
+        ctx_->span, {result});
   }
   Expr At(const Buffer& cell) { return MakeLoad(cell, {MakeConst(0)}); }
   Stmt Set(const Buffer& cell, Expr value) {

@@ -19,7 +19,7 @@ namespace {
 // A kernel without a schedule is one role without pipes.
 Kernel WithSchedule(const Kernel& k) {
   if (k->schedule.defined()) return k;
-  constexpr int64_t kWarp = target::Arch::kWarpSize;
+  constexpr int64_t kWarp = target::kWarpSize;
   auto role = ffi::make_object<RoleObj>();
   role->name = "all";
   role->warps = (k->user_threads() + kWarp - 1) / kWarp;

@@ -65,9 +65,8 @@ class Inserter : public Mutator {
     if (fresh) {
       int64_t id = 1;
       while (reserved_.count(id)) ++id;
-      if (id >= target::Arch::kMaxNamedBarriers) {
-        RaiseAt(span, "CompileError", "the kernel needs more than ",
-                target::Arch::kMaxNamedBarriers - 1,
+      if (id >= target::kMaxNamedBarriers) {
+        RaiseAt(span, "CompileError", "the kernel needs more than ", target::kMaxNamedBarriers - 1,
                 " named barriers: fewer groups of threads, or fewer barriers of its own");
       }
       reserved_.insert(id);
@@ -106,7 +105,7 @@ class Inserter : public Mutator {
     return GroupBarrier(span);
   }
 
-  static constexpr int64_t kWarp = target::Arch::kWarpSize;
+  static constexpr int64_t kWarp = target::kWarpSize;
   int64_t FirstWarp() const { return group_->first / kWarp; }
   int64_t LastWarp() const { return (group_->first + group_->count - 1) / kWarp; }
   // The last warp of the block may have fewer lanes.
@@ -117,7 +116,7 @@ class Inserter : public Mutator {
 
   // The lanes of a warp that are in the group: others do not come to its barriers.
   Expr Lanes() const {
-    constexpr int64_t kAll = 0xffffffff;
+    constexpr int64_t kAll = target::kAllLanes;
     auto mask = [](int64_t lanes) { return MakeConst(lanes, UInt(32)); };
     if (group_ == nullptr || HasWholeWarps()) return mask(kAll);
     int64_t end = group_->first + group_->count;

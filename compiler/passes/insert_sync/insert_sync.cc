@@ -14,6 +14,7 @@
 #include "compiler/passes/insert_sync/pending.h"
 #include "compiler/passes/insert_sync/tokens.h"
 #include "compiler/passes/thread_uniform.h"
+#include "compiler/target/constants.h"
 #include "support/diagnostics.h"
 
 #include <map>
@@ -397,7 +398,7 @@ class Walker {
         return;
       }
       case isa::SyncKind::kWarpBarrier:
-        if (AsInt(call->args[0]) == kAllLanes) pending_.OrderInWarps();
+        if (AsInt(call->args[0]) == target::kAllLanes) pending_.OrderInWarps();
         return;
       case isa::SyncKind::kAsyncCommit:
         ++reader_.commits;
@@ -523,7 +524,6 @@ class Walker {
   }
 
   static constexpr size_t kMaxTried = 64;
-  static constexpr int64_t kAllLanes = 0xffffffff;
 
   const Kernel& kernel_;
   passes::Uniformity uniformity_;

@@ -4,6 +4,7 @@
 #include "compiler/ir/build.h"
 #include "compiler/ir/diag.h"
 #include "compiler/ir/visit.h"
+#include "compiler/target/constants.h"
 #include "support/diagnostics.h"
 
 #include <map>
@@ -237,7 +238,7 @@ class TokenLowerer : public Mutator {
       case TokenVerb::kRelease: {
         // One arrival of each warp, after its lanes have read.
         Stmt advance = Advance(s, Side::kReleased);
-        Stmt lanes = MakeCall("warp.sync", {MakeConst(0xffffffff, UInt(32))}, s->span);
+        Stmt lanes = MakeCall("warp.sync", {MakeConst(target::kAllLanes, UInt(32))}, s->span);
         Expr first = Eq(MakeOp(OpCode::kLaneId, {}, Int(32)), MakeConst(0));
         Stmt arrive =
             MakeCall("mbarrier.arrive", {At(p.empty, Of(s->token, Side::kReleased))}, s->span);

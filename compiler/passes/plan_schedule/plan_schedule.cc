@@ -13,6 +13,7 @@
 #include "compiler/passes/passes.h"
 #include "compiler/passes/plan_schedule/pipes.h"
 #include "compiler/passes/plan_schedule/stages.h"
+#include "compiler/target/constants.h"
 
 #include <algorithm>
 #include <set>
@@ -67,7 +68,7 @@ class Planner {
     if (!scopes_.empty()) {
       auto role = ffi::make_object<RoleObj>();
       role->name = kRole;
-      role->warps = (kernel_->user_threads() + 31) / 32;
+      role->warps = CeilDiv(kernel_->user_threads(), target::kWarpSize);
       auto schedule = ffi::make_object<ScheduleObj>();
       schedule->roles = {Role(role)};
       schedule->pipes = ffi::Array<Pipe>(pipes_.begin(), pipes_.end());

@@ -49,8 +49,8 @@ TEST(Arch, RowsAreConsistent) {
     EXPECT_EQ(FindArch(arch.name), &arch);
     // The system keeps 1 KB of each block's share.
     EXPECT_EQ(arch.shared_per_sm - arch.shared_per_block, 1024);
-    EXPECT_EQ(arch.threads_per_sm % Arch::kWarpSize, 0);
-    EXPECT_GE(arch.threads_per_sm, Arch::kMaxThreadsPerBlock);
+    EXPECT_EQ(arch.threads_per_sm % kWarpSize, 0);
+    EXPECT_GE(arch.threads_per_sm, kMaxThreadsPerBlock);
     EXPECT_FALSE(arch.has_wgmma && arch.has_tcgen05);
     EXPECT_TRUE(!arch.has_wgmma || arch.has_tma);
     EXPECT_TRUE(!arch.has_tma || (arch.has_bulk && arch.has_mbarrier));
