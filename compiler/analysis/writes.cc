@@ -18,9 +18,7 @@ bool IsOrdinary(Order order) {
 
 void AddCall(const CallObj* call, Writes* out) {
   const isa::Instr& row = isa::Get(Str(call->instr));
-  std::string_view text = Str(call->text);
-  bool relaxed = !row.text_is_template || text.starts_with("relaxed") || text.starts_with("weak");
-  if (row.opaque || row.sync != isa::SyncKind::kNone || !IsOrdinary(row.order) || !relaxed) {
+  if (row.opaque || row.sync != isa::SyncKind::kNone || !IsOrdinary(isa::OrderingOf(call).order)) {
     out->memory = true;
   }
   size_t regions = 0, writes = 0;

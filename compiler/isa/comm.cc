@@ -44,6 +44,9 @@ std::vector<Instr> Rows() {
   quiet.header = "ptx/nbi.cuh";
   quiet.function = "ts::ptx::quiet";
   quiet.sync = SyncKind::kFence;
+  quiet.order = ir::Order::kAcqRel;
+  quiet.scope = ir::MemScope::kSys;
+  quiet.completes_nbi = true;
   out.push_back(quiet);
   out.push_back(Signal("signal.add", "ptx/atomic.cuh", "ts::ptx::red_add", ir::Order::kRelease));
   out.push_back(Signal("signal.set", "ptx/ldst.cuh", "ts::ptx::st", ir::Order::kRelease));

@@ -6,13 +6,14 @@
 namespace tilescale::isa {
 namespace {
 
-Instr Row(const char* name, const char* function, bool scoped,
+Instr Row(const char* name, const char* function, ir::Order order, bool scoped,
           bool (*available)(const Target&) = nullptr) {
   Instr r;
   r.name = name;
   r.header = "ptx/fence.cuh";
   r.function = function;
   r.sync = SyncKind::kFence;
+  r.order = order;
   r.text_is_template = scoped;
   r.available = available;
   return r;
@@ -23,10 +24,11 @@ bool HasAsyncProxy(const Target& t) {
 }
 
 const Registration kRows({
-    Row("fence.acq_rel", "ts::ptx::fence_acq_rel", true),
-    Row("fence.sc", "ts::ptx::fence_sc", true),
-    Row("fence.proxy_async", "ts::ptx::fence_proxy_async", false, HasAsyncProxy),
-    Row("fence.mbarrier_init", "ts::ptx::fence_mbarrier_init", false, HasAsyncProxy),
+    Row("fence.acq_rel", "ts::ptx::fence_acq_rel", ir::Order::kAcqRel, true),
+    Row("fence.sc", "ts::ptx::fence_sc", ir::Order::kSeqCst, true),
+    Row("fence.proxy_async", "ts::ptx::fence_proxy_async", ir::Order::kWeak, false, HasAsyncProxy),
+    Row("fence.mbarrier_init", "ts::ptx::fence_mbarrier_init", ir::Order::kWeak, false,
+        HasAsyncProxy),
 });
 
 }  // namespace

@@ -2,9 +2,12 @@
 #include "compiler/isa/instr.h"
 
 #include "support/diagnostics.h"
+#include "support/strings.h"
 
 #include <algorithm>
 #include <map>
+#include <string_view>
+#include <utility>
 
 namespace tilescale::isa {
 
@@ -79,6 +82,27 @@ ir::Effects EffectsOf(const ir::CallObj* call) {
       effect.mode = ir::Mode::kRead;
       out.push_back(std::move(effect));
     }
+  }
+  return out;
+}
+
+Ordering OrderingOf(const ir::CallObj* call) {
+  const Instr& row = Get(ir::Str(call->instr));
+  Ordering out{row.order, row.scope};
+  if (!row.text_is_template) return out;
+  static constexpr std::pair<std::string_view, ir::Order> kOrders[] = {
+      {"weak", ir::Order::kWeak},         {"relaxed", ir::Order::kRelaxed},
+      {"volatile_", ir::Order::kRelaxed}, {"acquire", ir::Order::kAcquire},
+      {"release", ir::Order::kRelease},   {"acq_rel", ir::Order::kAcqRel},
+      {"seq_cst", ir::Order::kSeqCst}};
+  static constexpr std::pair<std::string_view, ir::MemScope> kScopes[] = {
+      {"cta", ir::MemScope::kCta},
+      {"cluster", ir::MemScope::kCluster},
+      {"gpu", ir::MemScope::kGpu},
+      {"sys", ir::MemScope::kSys}};
+  for (std::string_view word : Split(ir::Str(call->text), '.')) {
+    for (const auto& [name, order] : kOrders) out.order = word == name ? order : out.order;
+    for (const auto& [name, scope] : kScopes) out.scope = word == name ? scope : out.scope;
   }
   return out;
 }

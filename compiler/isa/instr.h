@@ -67,7 +67,8 @@ struct Instr {
   bool text_is_template =
       false;            // Call.text "relaxed.gpu" is printed as <ts::ptx::relaxed, ts::ptx::gpu>
   bool opaque = false;  // reads and writes all that its pointers reach
-  bool needs_heap = false;  // reaches other ranks through what it is given
+  bool completes_nbi = false;  // waits for what the nbi forms began (Done::kQuiet)
+  bool needs_heap = false;     // reaches other ranks through what it is given
 };
 
 void Register(Instr row);
@@ -78,6 +79,19 @@ bool IsAvailable(const Instr& row, const Target& target);
 
 // Effects of a Call through its row.
 ir::Effects EffectsOf(const ir::CallObj* call);
+
+// How a Call orders memory, and for whom: by its text where the row leaves that open
+// ("release.sys", "gpu"), else by the row. A volatile access is a relaxed one (PTX "Operation
+// types").
+struct Ordering {
+  ir::Order order;
+  ir::MemScope scope;
+  bool publishes() const {
+    return order == ir::Order::kRelease || order == ir::Order::kAcqRel ||
+           order == ir::Order::kSeqCst;
+  }
+};
+Ordering OrderingOf(const ir::CallObj* call);
 
 struct Registration {
   explicit Registration(std::vector<Instr> rows) {

@@ -67,6 +67,8 @@ struct SharedFamily {
 Expected<SharedFamily> ParseSharedFamily(std::string_view text);
 // Bytes of the swizzle span; 0 for families without one.
 int64_t SpanOf(FamilyKind kind);
+// Bytes after which every swizzle begins anew (8 rows of the widest span): where a tile may start.
+constexpr int64_t kSwizzleAlign = 1024;
 // (rows, cols), cols contiguous, in panels of `span` bytes; span 0 is the interleaved form.
 // transpose: rows contiguous.
 Expected<Layout> SharedPanels(int64_t rows, int64_t cols, int bits, int64_t span,

@@ -168,8 +168,9 @@ struct MatrixReads {
 using Op = std::variant<Nest, Reduce, Scan, Anchor, View, MatrixReads>;
 
 struct FamilyOption {
-  std::string name;  // "linear", "swizzle 128", "pad 8", "annotated"
-  AnyLayout layout;  // dims of the buffer -> element address
+  std::string name;   // "linear", "swizzle 128", "pad 8", "annotated"
+  AnyLayout layout;   // dims of the buffer -> element address
+  int64_t align = 0;  // bytes, if the layout asks for it: swizzles count rows from their own start
 };
 struct SharedBuffer {
   std::string name;

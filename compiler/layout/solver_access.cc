@@ -253,7 +253,9 @@ std::vector<FamilyOption> FamilyOptions(std::span<const int64_t> shape, int bits
   auto add = [&](const SharedFamily& family) {
     if (!(mask >> int(family.kind) & 1)) return;
     Expected<Layout> l = SharedLayout(shape, bits, family);
-    if (l.ok()) out.push_back(FamilyOption{family.Text(), *l});
+    if (l.ok()) {
+      out.push_back(FamilyOption{family.Text(), *l, SpanOf(family.kind) ? kSwizzleAlign : 0});
+    }
   };
   add({FamilyKind::kLinear, 0, false});
   add({FamilyKind::kSwizzle128, 0, false});

@@ -8,6 +8,7 @@
 #include "compiler/ir/op_def.h"
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
+#include "compiler/isa/instr.h"
 #include "compiler/passes/normalise.h"
 #include "compiler/passes/thread_uniform.h"
 
@@ -102,8 +103,8 @@ class ControlChecker {
       case NodeKind::kParallel:
         return Collective(s, "T.Parallel", divider);
       case NodeKind::kCall: {
-        std::string name = static_cast<const CallObj*>(s)->instr;
-        if (!name.starts_with("bar.cta")) return;
+        const auto* call = static_cast<const CallObj*>(s);
+        if (isa::Get(Str(call->instr)).sync != isa::SyncKind::kCtaBarrier) return;
         Collective(s, "T.sync_threads", divider, ": T.sync_threads(id, count)");
         if (group_ != nullptr && group_->count < threads_) {
           RaiseAt(s->span, "CompileError", "T.sync_threads is a barrier of all ", threads_,

@@ -72,12 +72,9 @@ class Traffic {
 
   void ReadCall(const CallObj* call) {
     const isa::Instr& row = isa::Get(Str(call->instr));
-    std::string_view text = Str(call->text);
-    quiet = quiet || row.name == "comm.quiet";
-    bool fence = row.sync == isa::SyncKind::kFence;
-    publishes =
-        publishes || row.name == "comm.quiet" || (fence && text == "sys") ||
-        (text.ends_with(".sys") && (text.starts_with("release") || text.starts_with("acq_rel")));
+    quiet = quiet || row.completes_nbi;
+    isa::Ordering ordering = isa::OrderingOf(call);
+    publishes = publishes || (ordering.publishes() && ordering.scope == MemScope::kSys);
     for (const Effect& e : isa::EffectsOf(call)) {
       if (e.mode != ir::Mode::kRead) written.insert(e.region->buffer->storage.get());
     }

@@ -4,9 +4,9 @@
 #include "compiler/ir/build.h"
 #include "compiler/ir/numeric.h"
 #include "compiler/ir/visit.h"
+#include "compiler/isa/instr.h"
 #include "compiler/target/target.h"
 
-#include <string_view>
 
 namespace tilescale::passes {
 
@@ -19,10 +19,9 @@ bool IsPerThread(Space s) {
   return s == Space::kVar || s == Space::kLocal || s == Space::kDesc;
 }
 
-// Instructions whose result is the same for the whole block.
+// Instructions whose result is the same for the whole block: a barrier tells all what it counted.
 bool HasUniformResult(const CallObj* call) {
-  std::string_view name(call->instr.data(), call->instr.size());
-  return name.starts_with("bar.cta");
+  return isa::Get(Str(call->instr)).sync == isa::SyncKind::kCtaBarrier;
 }
 
 }  // namespace

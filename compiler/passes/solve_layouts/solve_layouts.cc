@@ -45,7 +45,7 @@ class Writer : public Mutator {
           problem_.program.buffers[sh->second].options[solution_.families[sh->second]];
       out->layout = std::visit([](const auto& l) { return l.Text(); }, option.layout);
       out->families = 0;
-      if (option.name.starts_with("swizzle")) out->align = std::max<int64_t>(out->align, 1024);
+      out->align = std::max<int64_t>(out->align, option.align);
     } else {
       return s;
     }
