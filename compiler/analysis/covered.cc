@@ -81,8 +81,8 @@ Cover CompareOwners(const Place& a, const Place& b) {
 
 // Elements of the two places in global memory are equal where their numbers are.
 bool Comparable(const Place& a, const Place& b) {
-  return &a == &b || (a.from_start && b.from_start && a.shift == b.shift && a.stride == b.stride &&
-                      a.elem_bytes == b.elem_bytes);
+  return &a == &b || (a.whole_bytes && b.whole_bytes && a.shift == b.shift &&
+                      a.stride == b.stride && a.elem_bytes == b.elem_bytes);
 }
 
 // All elements of one lie before all of the other: so cheap that it is not worth remembering.
@@ -167,7 +167,9 @@ Cover Coverage::Needed(const Access& a, const Access& b) {
   if (a.shared != b.shared) return Cover::kNothing;
   if (a.storage != b.storage) {
     if (!a.shared) return aliases_.May(a.storage, b.storage) ? Cover::kBlock : Cover::kNothing;
-    bool apart = a.base + a.bytes <= b.base || b.base + b.bytes <= a.base;
+    // What a pointer reaches has no extent of its own.
+    bool placed = a.bytes > 0 && b.bytes > 0;
+    bool apart = placed && (a.base + a.bytes <= b.base || b.base + b.bytes <= a.base);
     return apart ? Cover::kNothing : Cover::kBlock;
   }
   if (a.token != nullptr && a.token == b.token) {

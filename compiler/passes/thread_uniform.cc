@@ -7,7 +7,6 @@
 #include "compiler/isa/instr.h"
 #include "compiler/target/target.h"
 
-
 namespace tilescale::passes {
 
 using namespace ir;  // NOLINT
