@@ -330,6 +330,8 @@ class Partitioner {
         ctx_->Record("partition-and-vectorize", s->span, "nest " + std::string(s->label),
                      "plain loads and stores", {"cp_async: " + why});
       }
+    } else if (s->prefer_async) {  // an element a thread
+      for (Stmt& each : body) each = CopyAsync(each);
     }
     if (body.size() == 1 && body[0].kind() == NodeKind::kFor)
       times *= AsInt(body[0].as<ForObj>()->extent).value_or(1);
