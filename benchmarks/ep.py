@@ -2,11 +2,13 @@
 """Tokens to the ranks of their experts and back (examples/distributed/moe_direct.py, dispatch with known places), and
 an all-to-all (pre_attn_all2all.py), on the GPUs of one process: 4096 tokens a rank, hidden 7168, top 8, bfloat16. Bar:
 320 GB/s of what a rank sends to others, by at most 20 blocks, a multiprocessor each; beside it the copy engine with the
-same bytes. All in one process, interleaved. Sizes, blocks and threads are passed to the programs as constants.
+same bytes. All in one process, interleaved. Sizes, blocks and threads are passed to the programs as constants; of
+those that are given several values all combinations are measured, and the best of an operation is held against the bar.
 
 Needs two GPUs and torch; `--target sim` moves less on the simulator and checks it."""
 
 import argparse
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,14 @@ BAR = 320.0
 DTYPE = "bfloat16"
 OPERATIONS = ("all-to-all", "dispatch", "combine")
 DIM = 128  # of a head
+# blocks and their threads; all-to-all: rows of a tile, tiles in flight; dispatch: rows in flight; combine: turns in
+# flight of so many elements of each rank's row.
+CHOICE = {"blocks": 20, "threads": 896, "tile": 56, "tiles": 14, "rows": 14, "stages": 7, "chunk": 7168, "unroll": 7}
+USED = {
+    "all-to-all": ("blocks", "threads", "tile", "tiles"),
+    "dispatch": ("blocks", "threads", "rows"),
+    "combine": ("blocks", "threads", "stages", "chunk"),
+}
 
 
 def fill(part: Any) -> None:
@@ -28,13 +38,14 @@ def fill(part: Any) -> None:
 class AllToAll:
     """All heads of a piece of the sequence for a head's whole sequence, twice: as many bytes as a dispatch."""
 
-    def __init__(self, w: Any, tokens: int, hidden: int, blocks: int, rows: int) -> None:
+    def __init__(self, w: Any, tokens: int, hidden: int, choice: dict[str, int]) -> None:
         import tilescale
 
         R, self.w = w.ranks, w
         heads = hidden // DIM // R * R
         program = measure.example("distributed/pre_attn_all2all").pre_attn_program
-        made = program(R, 2, heads, tokens * R, DIM, False, rows, 128, DTYPE, blocks)
+        how = {"threads": choice["threads"], "dtype": DTYPE, "resident": choice["blocks"], "stages": choice["tiles"]}
+        made = program(R, 2, heads, tokens * R, DIM, False, choice["tile"], **how)
         self.kernel = tilescale.compile(made, target=w.target)
         self.src = w.tensor((2, heads, tokens, DIM), DTYPE, name="src")
         self.out = w.tensor((2, heads // R, R, tokens, DIM), DTYPE, name="out")
@@ -62,12 +73,13 @@ class AllToAll:
 class Experts:
     """Dispatch and combine. Off-rank bytes are those of the rows for other ranks, or from them."""
 
-    def __init__(self, w: Any, tokens: int, hidden: int, topk: int, experts: int, choice: dict[str, Any]) -> None:
+    def __init__(self, w: Any, tokens: int, hidden: int, topk: int, experts: int, choice: dict[str, int]) -> None:
         import torch
 
         program = measure.example("distributed/moe_direct")
         self.w, self.tokens = w, tokens
-        self.buffer = program.Buffer(w, tokens, hidden, topk, experts, DTYPE, **choice)
+        how = {name: choice[name] for name in ("blocks", "threads", "unroll", "rows", "stages", "chunk")}
+        self.buffer = program.Buffer(w, tokens, hidden, topk, experts, DTYPE, **how)
         self.x = w.tensor((tokens, hidden), DTYPE, name="x")
         self.idx, self.weights = w.tensor((tokens, topk), "int64"), w.tensor((tokens, topk), "float32")
         for r in range(w.ranks):
@@ -106,20 +118,17 @@ class Experts:
         return fine
 
 
-def cases(w: Any, operations: list[str], args: argparse.Namespace) -> dict[str, tuple[Callable[[], None], int, Any]]:
-    """By operation: a call, the bytes it sends to others, and a check."""
-    found: dict[str, tuple[Callable[[], None], int, Any]] = {}
-    if "all-to-all" in operations:
-        moved = AllToAll(w, args.tokens, args.hidden, args.blocks, args.rows)
-        found["all-to-all"] = moved.call, moved.sent, moved.check
-    if "dispatch" in operations or "combine" in operations:
-        choice = {name: getattr(args, name) for name in ("blocks", "threads", "unroll", "chunk")}
-        moe = Experts(w, args.tokens, args.hidden, args.topk, args.experts, choice)
-        moe.dispatch()
-        moe.combine()
-        found["dispatch"] = moe.dispatch, moe.sent, moe.check
-        found["combine"] = moe.combine, moe.sent, moe.check
-    return {name: found[name] for name in operations}
+def case(
+    w: Any, operation: str, args: argparse.Namespace, choice: dict[str, int]
+) -> tuple[Callable[[], None], int, Any]:
+    """A call, the bytes it sends to others, and a check."""
+    if operation == "all-to-all":
+        moved = AllToAll(w, args.tokens, args.hidden, choice)
+        return moved.call, moved.sent, moved.check
+    moe = Experts(w, args.tokens, args.hidden, args.topk, args.experts, choice)
+    moe.dispatch()
+    moe.combine()
+    return (moe.dispatch if operation == "dispatch" else moe.combine), moe.sent, moe.check
 
 
 def simulated(args: argparse.Namespace) -> None:
@@ -127,15 +136,40 @@ def simulated(args: argparse.Namespace) -> None:
     from tilescale.distributed import World
 
     args.tokens, args.hidden, args.topk, args.experts = 50, 512, 3, 12
-    args.blocks, args.threads, args.rows, args.chunk = 3, 64, 16, 256
-    for ranks in (2, 3):
+    small = {"blocks": 3, "threads": 64, "tile": 16, "tiles": 3, "rows": 3, "stages": 3, "chunk": 192}
+    for ranks, operation in itertools.product((2, 3), OPERATIONS):
         with World(ranks, target="sim") as w:
-            for name, (call, sent, check) in cases(w, list(OPERATIONS), args).items():
-                call()
-                w.barrier()
-                if not check() or sent <= 0:
-                    raise SystemExit(f"{name} with {ranks} ranks moved wrong values")
+            call, sent, check = case(w, operation, args, CHOICE | small)
+            call()
+            w.barrier()
+            if not check() or sent <= 0:
+                raise SystemExit(f"{operation} with {ranks} ranks moved wrong values")
     print("moved and checked on the simulator")
+
+
+def choices(operation: str, args: argparse.Namespace) -> list[dict[str, int]]:
+    """All combinations of what the operation uses."""
+    given = [getattr(args, name) if name in USED[operation] else [value] for name, value in CHOICE.items()]
+    return [dict(zip(CHOICE, values, strict=True)) for values in itertools.product(*given)]
+
+
+def timed(w: Any, operation: str, args: argparse.Namespace, choice: dict[str, int]) -> tuple[float, float, int]:
+    """Milliseconds of ours and of the copy engine, and the bytes that both move."""
+    import torch
+
+    call, sent, check = case(w, operation, args, choice)
+    here = [torch.randint(0, 256, (sent,), dtype=torch.uint8, device=w.device(r)) for r in range(w.ranks)]
+    there = [torch.empty_like(part) for part in here]
+
+    def copies() -> None:  # one way
+        there[1].copy_(here[0], non_blocking=True)
+
+    calls = {"ours": call, "copy engine": copies}
+    times = measure.interleaved({n: overlap.milliseconds(w, c) for n, c in calls.items()}, args.rounds)
+    w.barrier()
+    if not check():
+        raise SystemExit(f"{operation} moved wrong values")
+    return measure.median(times["ours"]), measure.median(times["copy engine"]), sent
 
 
 def measured(args: argparse.Namespace) -> None:
@@ -143,31 +177,25 @@ def measured(args: argparse.Namespace) -> None:
     from tilescale.distributed import World
 
     print(measure.header(f"ep, {args.ranks} GPUs", f"{torch.cuda.get_device_name(0)}, torch {torch.__version__}"))
-    print(f"{args.tokens} tokens, hidden {args.hidden}, top {args.topk} of {args.experts}, {args.blocks} blocks")
+    print(f"{args.tokens} tokens, hidden {args.hidden}, top {args.topk} of {args.experts}")
     fine = True
-    with World(args.ranks) as w:
-        for name, (call, sent, check) in cases(w, args.operations, args).items():
-            here = [torch.randint(0, 256, (sent,), dtype=torch.uint8, device=w.device(r)) for r in range(w.ranks)]
-            there = [torch.empty_like(part) for part in here]
-
-            def copies(here: list[Any] = here, there: list[Any] = there) -> None:  # one way
-                there[1].copy_(here[0], non_blocking=True)
-
-            calls = {"ours": call, "copy engine": copies}
-            times = measure.interleaved({n: overlap.milliseconds(w, c) for n, c in calls.items()}, args.rounds)
-            w.barrier()
-            if not check():
-                raise SystemExit(f"{name} moved wrong values")
-            ours, engine = measure.median(times["ours"]), measure.median(times["copy engine"])
+    for operation in args.operations:
+        best = 0.0
+        for choice in choices(operation, args):
+            with World(args.ranks) as w:
+                ours, engine, sent = timed(w, operation, args, choice)
+            torch.cuda.empty_cache()
             rate = sent / ours / 1e6
-            met = measure.verdict(rate, BAR, at_most=False)
-            fine &= met == "ok"
+            best = max(best, rate)
+            print(f"{operation:11} {', '.join(f'{name} {choice[name]}' for name in USED[operation])}")
             print(
-                f"{name:11} {ours * 1e3:7.1f} us, {sent / 1e6:.1f} MB to others: {rate:.1f} GB/s, bar {BAR:.0f}: {met}"
+                f"  {ours * 1e3:.1f} us, {sent / 1e6:.1f} MB to others: {rate:.1f} GB/s; copy engine "
+                f"{engine * 1e3:.1f} us, {sent / engine / 1e6:.1f} GB/s: {engine / ours:.2f}",
+                flush=True,
             )
-            print(
-                f"  copy engine {engine * 1e3:.1f} us, {sent / engine / 1e6:.1f} GB/s: {engine / ours:.2f}", flush=True
-            )
+        met = measure.verdict(best, BAR, at_most=False)
+        fine &= met == "ok"
+        print(f"{operation:11} {best:.1f} GB/s, bar {BAR:.0f}: {met}", flush=True)
     raise SystemExit(0 if fine else 1)
 
 
@@ -175,10 +203,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", choices=["cuda", "sim"], default="cuda")
     parser.add_argument("--operations", nargs="+", default=OPERATIONS, choices=OPERATIONS)
-    sizes = {"ranks": 2, "tokens": 4096, "hidden": 7168, "topk": 8, "experts": 256}
-    choice = {"blocks": 20, "threads": 896, "unroll": 7, "chunk": 1792, "rows": 1024, "rounds": 10}
-    for name, value in (sizes | choice).items():
+    sizes = {"ranks": 2, "tokens": 4096, "hidden": 7168, "topk": 8, "experts": 256, "rounds": 10}
+    for name, value in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=value)
+    for name, value in CHOICE.items():
+        parser.add_argument(f"--{name}", type=int, nargs="+", default=[value])
     args = parser.parse_args()
     simulated(args) if args.target == "sim" else measured(args)
 

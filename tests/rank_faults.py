@@ -240,7 +240,7 @@ FAULTS: list[Fault] = [
     ),
     change(ED, PLACE, "base + number[t] - 1", "base + number[t]"),
     drop(ED, RANKS, "T.barrier_blocks(barrier)", 1),
-    change(ED, PEER, "hidden, at // tokens, unroll", "hidden, rank, unroll"),
+    change(ED, PEER, "src_pe=at // tokens", "src_pe=rank"),
 ]
 
 

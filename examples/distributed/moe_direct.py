@@ -116,13 +116,12 @@ def dispatch_program(ranks, experts, tokens, most, hidden, topk, blocks, threads
     return dispatch
 
 
-def fetch_program(ranks, local, tokens, most, hidden, blocks, threads, dtype, unroll):
-    """A dispatch of which all but the rows is known: they are fetched, as links carry more reads than writes. Rows of
-    all ranks take turns, so that what is near comes between what is far.
+def fetch_program(ranks, local, tokens, most, hidden, blocks, threads, dtype, stages):
+    """A dispatch of which all but the rows is known: they are fetched, as links carry more reads than writes, several
+    rows ahead. Rows of all ranks take turns, so that what is near comes between what is far.
 
     `ready[r]`: launches in which rank r has its tokens; `done[r]`: blocks of rank r that have read.
     """
-    warps = threads // 32
 
     @T.prim_func
     def fetch(
@@ -135,20 +134,20 @@ def fetch_program(ranks, local, tokens, most, hidden, blocks, threads, dtype, un
         iteration: T.int32,
     ):
         with T.Kernel(blocks, threads=threads) as b:
-            warp = T.get_thread_binding() // 32
             rank = T.get_rank()
+            row = T.alloc_shared((hidden,), dtype)
             if b == 0:
                 for step in T.serial(ranks):
                     T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
-            share = (received[0] + ranks - 1) // ranks
+            share = (received[0] + blocks * ranks - 1) // (blocks * ranks)  # of a block, about, of each rank's rows
             for r in T.serial(ranks):
                 T.wait(T.signal(ready, r), at_least=iteration + 1)
-            for n in T.serial(warp * blocks + b, share * ranks, blocks * warps):
-                to = n % ranks * share + n // ranks
+            for i in T.Pipelined(share * ranks, num_stages=stages):
+                to = (i % ranks * blocks + b) * share + i // ranks
                 if to < received[0]:
                     at = recv_src[to]
-                    there, here = T.address_of(x[at % tokens, 0]), T.address_of(recv_x[to, 0])
-                    T.get_warp(there, here, hidden, at // tokens, unroll)
+                    T.copy(x[at % tokens, 0:hidden], row, src_pe=at // tokens)
+                    T.copy(row, recv_x[to, 0:hidden])
             for step in T.serial(ranks):
                 T.notify(T.signal(done, rank), peer=(rank + 1 + step) % ranks)
             if b == 0:  # x is this rank's again when the kernel ends
@@ -158,12 +157,13 @@ def fetch_program(ranks, local, tokens, most, hidden, blocks, threads, dtype, un
     return fetch
 
 
-def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, unroll, chunk):
-    """A warp fetches `chunk` elements of a token's rows at a time and sums them in float32, eight a thread.
+def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, stages, chunk):
+    """A block fetches `chunk` elements of a token's rows from all ranks, several turns ahead, and sums them in float32.
+    A rank that has no row gives zeros: its number -1 is out of range.
 
     `ready[r]`: launches in which rank r has its rows; `done[r]`: blocks of rank r that have read them.
     """
-    warps = threads // 32
+    mine, chunks = (tokens + blocks - 1) // blocks, (hidden + chunk - 1) // chunk
 
     @T.prim_func
     def combine(
@@ -177,50 +177,31 @@ def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, u
         iteration: T.int32,
     ):
         with T.Kernel(blocks, threads=threads) as b:
-            tx = T.get_thread_binding()
-            warp, lane = tx // 32, tx % 32
             rank = T.get_rank()
-            rows = T.alloc_shared((warps, ranks, chunk), dtype)
-            total, row = T.alloc_local((8,), "float32"), T.alloc_local((8,), dtype)
-            weight = T.alloc_var("float32")
-            part = T.alloc_var("float32")
+            rows = [T.alloc_shared((chunk,), dtype) for _ in range(ranks)]
+            parts = [T.alloc_shared((topk,), "float32") for _ in range(ranks)]
+            total = T.alloc_fragment((chunk,), "float32")
+            weight = T.alloc_fragment((topk,), "float32")
             if b == 0:
                 for step in T.serial(ranks):
                     T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
             for r in T.serial(ranks):
                 T.wait(T.signal(ready, r), at_least=iteration + 1)
-            for t in T.serial(b * warps + warp, tokens, blocks * warps):
-                for c in T.serial((hidden + chunk - 1) // chunk):
-                    first = c * chunk
-                    for r in T.serial(ranks):
-                        at = place[t, r]
-                        if at >= 0:
-                            size = T.min(chunk, hidden - first)
-                            T.get_warp(T.address_of(x[at, first]), T.address_of(rows[warp, r, 0]), size, r, unroll)
-                    T.sync_warp()
-                    for j in T.serial((chunk + 255) // 256):
-                        at = j * 256 + lane * 8
-                        if at < chunk and first + at < hidden:
-                            for v in T.vectorized(8):
-                                total[v] = 0.0
-                            for r in T.serial(ranks):
-                                if place[t, r] >= 0:
-                                    for v in T.vectorized(8):
-                                        row[v] = rows[warp, r, at + v]
-                                    for v in T.vectorized(8):
-                                        total[v] += row[v]
-                            for v in T.vectorized(8):
-                                row[v] = total[v]
-                            for v in T.vectorized(8):
-                                out[t, first + at + v] = row[v]
-                    T.sync_warp()  # the rows are read
-                if lane < topk:
-                    weight = 0.0
-                    for r in T.serial(ranks):
-                        if place[t, r] >= 0:
-                            T.ld(T.address_of(weights[place[t, r], lane]), part, src_pe=r)
-                            weight += part
-                    out_weights[t, lane] = weight
+            for i in T.Pipelined(mine * chunks, num_stages=stages):
+                t, part = b * mine + i // chunks, i % chunks * chunk
+                for r, (row, some) in enumerate(zip(rows, parts)):
+                    at = T.if_then_else(t < tokens, place[t, r], -1)
+                    T.copy(x[at, part : part + chunk], row, src_pe=r)
+                    T.copy(weights[at, 0:topk], some, src_pe=r)
+                T.clear(total)
+                T.clear(weight)
+                for row, some in zip(rows, parts):
+                    for j in T.Parallel(chunk):
+                        total[j] += row[j]
+                    for k in T.Parallel(topk):
+                        weight[k] += some[k]
+                T.copy(total, out[t, part : part + chunk])
+                T.copy(weight, out_weights[t, 0:topk])
             for step in T.serial(ranks):
                 T.notify(T.signal(done, rank), peer=(rank + 1 + step) % ranks)
             if b == 0:  # the rows are this rank's again when the kernel ends
@@ -233,24 +214,34 @@ def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, u
 class Buffer:
     """What is received has its room here until the next dispatch; results in the order of moe.py."""
 
-    def __init__(self, w, tokens, hidden, topk, experts, dtype="float16", blocks=2, threads=128, unroll=4, chunk=32):
+    def __init__(
+        self,
+        w,
+        tokens,
+        hidden,
+        topk,
+        experts,
+        dtype="float16",
+        blocks=2,
+        threads=128,
+        unroll=4,
+        rows=3,
+        stages=3,
+        chunk=24,
+    ):
+        """rows: that a block has in flight in a dispatch by fetching; stages: turns in a combine."""
         R = w.ranks
         self.w, self.shape, self.dtype = w, (tokens, hidden, topk, experts), dtype
         self.most = most = R * tokens
-        how = blocks, threads, dtype, unroll
+        how = blocks, threads, dtype
         make = {
             "layout": moe.layout_program(R, experts, tokens, topk),
             "places": places_program(R, experts, tokens),
-            "dispatch": dispatch_program(R, experts, tokens, most, hidden, topk, *how),
-            "fetch": fetch_program(R, experts // R, tokens, most, hidden, *how),
-            "combine": combine_program(R, tokens, most, hidden, topk, *how, chunk),
+            "dispatch": dispatch_program(R, experts, tokens, most, hidden, topk, *how, unroll),
+            "fetch": fetch_program(R, experts // R, tokens, most, hidden, *how, rows),
+            "combine": combine_program(R, tokens, most, hidden, topk, *how, stages, chunk),
         }
-        alone = {"tl.disable_thread_storage_sync": True}  # warps of combine have rows of their own in shared memory
-        configs = {"combine": alone}
-        self.kernels = {
-            name: tilescale.compile(func, target=w.target, pass_configs=configs.get(name))
-            for name, func in make.items()
-        }
+        self.kernels = {name: tilescale.compile(func, target=w.target) for name, func in make.items()}
         self.barrier = w.tensor((R,), "int32", name="barrier")
         self.counts = (
             w.tensor((R, R), "int32", name="all_per_rank"),

@@ -15,10 +15,11 @@ from tilescale.distributed import World
 
 
 def pre_attn_program(
-    ranks, batch, heads, seq, dim, transposed=False, block=16, threads=128, dtype="float16", resident=4
+    ranks, batch, heads, seq, dim, transposed=False, block=16, threads=128, dtype="float16", resident=4, stages=3
 ):
     """`out` has the sequence as (ranks, seq / ranks). `ready[r]`: launches in which rank r has its `src`; `done[r]`:
-    blocks of rank r that have read, each of which takes one tile after another. Links carry more reads than writes.
+    blocks of rank r that have read, each of which fetches one tile after another, `stages` in flight. Links carry more
+    reads than writes.
     """
     mine, part = heads // ranks, seq // ranks
     blocks = (part + block - 1) // block
@@ -33,24 +34,27 @@ def pre_attn_program(
     ):
         with T.Kernel(resident, threads=threads) as bx:
             rank = T.get_rank()
-            tile = T.alloc_fragment((block, dim), dtype)
+            tile = T.alloc_shared((block, dim), dtype)
             if bx == 0:
                 for step in T.serial(ranks):
                     T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
             for r in T.serial(ranks):
                 T.wait(T.signal(ready, r), at_least=iteration + 1)
-            for n in T.serial(bx, batch * mine * blocks, resident):
-                bs, head, b = n % blocks, n // blocks % mine, n // blocks // mine
+            tiles = batch * mine * blocks * ranks  # what is near comes between what is far
+            for i in T.Pipelined((tiles - bx + resident - 1) // resident, num_stages=stages):
+                n = bx + i * resident
+                peer, bs, head, b = (
+                    (rank + n) % ranks,
+                    n // ranks % blocks,
+                    n // ranks // blocks % mine,
+                    n // ranks // blocks // mine,
+                )
                 rows = slice(bs * block, (bs + 1) * block)
-                for step in T.serial(ranks):  # what is near comes between what is far
-                    peer = (rank + 1 + step) % ranks
-                    if transposed:
-                        T.get(src[b, rows, rank * mine + head, 0:dim], tile, peer=peer)
-                        T.copy(tile, out[b, head, peer, rows, 0:dim])
-                    else:
-                        there = T.address_of(src[b, rank * mine + head, bs * block, 0])
-                        here = T.address_of(out[b, head, peer, bs * block, 0])
-                        T.get_block(there, here, T.min(block, part - bs * block) * dim, peer)
+                if transposed:
+                    T.copy(src[b, rows, rank * mine + head, 0:dim], tile, src_pe=peer)
+                else:
+                    T.copy(src[b, rank * mine + head, rows, 0:dim], tile, src_pe=peer)
+                T.copy(tile, out[b, head, peer, rows, 0:dim])
             for step in T.serial(ranks):
                 T.notify(T.signal(done, rank), peer=(rank + 1 + step) % ranks)
             if bx == 0:  # `src` is this rank's again when the kernel ends
