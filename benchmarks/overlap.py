@@ -20,7 +20,7 @@ DTYPE = "bfloat16"
 OPERATIONS = ("AG-GEMM", "GEMM-RS")
 SHAPES = [(8192, 11008, 4096), (8192, 28672, 8192)]  # M, N, K of all ranks together
 CHOICE = {"block_M": 128, "block_N": 128, "block_K": 32, "num_stages": 4, "panel": 8, "threads": 128}
-SENDERS = {"AG-GEMM": 16, "GEMM-RS": 8}
+SENDERS = 16  # of AG-GEMM
 LAUNCHES = 5  # between two events
 
 
@@ -41,22 +41,21 @@ class Case:
         types = {"dtype": DTYPE, "out_dtype": DTYPE}
         self.B = w.tensor((k, n), DTYPE, name="B")
         self.all_A = w.tensor((R, M // R, k), DTYPE, name="all_A")
-        ready = w.tensor((R,), "int32", name="ready")
         if self.gathers:
             program = measure.example("distributed/ag_gemm").push_program
             made = program(R, M // R, n, k, senders=senders, **choice, **types)
             self.A, self.C = w.tensor((M // R, k), DTYPE, name="A"), w.tensor((R, M // R, n), DTYPE, name="C")
-            arrived = w.tensor((R, rows), "int32", name="arrived")
+            ready, arrived = w.tensor((R,), "int32", name="ready"), w.tensor((R, rows), "int32", name="arrived")
             self.args = (self.A, self.B, self.C, self.all_A, ready, arrived)
             self.sent = (R - 1) * (M // R) * k * 2
         else:
             program = measure.example("distributed/gemm_rs").gemm_rs_program
-            made = program(R, M // R, n, k, senders=senders, **choice, **types)
+            made = program(R, M // R, n, k, **choice, **types)
             self.A, self.C = self.all_A, w.tensor((M // R, n), DTYPE, name="C")
-            tile = rows * columns, choice["block_M"], choice["block_N"]
-            boxes = [w.tensor((R, *tile), DTYPE, name=name) for name in ("outbox", "inbox")]
-            parts = [w.tensor((R, -(-tile[0] // choice["panel"])), "int32", name=name) for name in ("done", "arrived")]
-            self.args = (self.A, self.B, self.C, *boxes, ready, *parts)
+            tiles = rows * columns
+            inbox = w.tensor((2, R, tiles, choice["block_M"], choice["block_N"]), DTYPE, name="inbox")
+            arrived = w.tensor((R, tiles), "int32", name="arrived")
+            self.args = (self.A, self.B, self.C, inbox, arrived)
             self.sent = (R - 1) * (M // R) * n * 2
         self.kernel = tilescale.compile(made, target=w.target)
         self.launches = 0
@@ -100,14 +99,14 @@ class Case:
                 raise SystemExit(f"rank {r} is wrong by {error}")
 
 
-def simulated(choice: dict[str, int], senders: int | None) -> None:
+def simulated(choice: dict[str, int], senders: int) -> None:
     import torch  # noqa: F401  the parts of tensors are torch's
     from tilescale.distributed import World
 
     for operation in OPERATIONS:
         for ranks, shape in ((2, (640, 384, 256)), (3, (480, 384, 192))):
             with World(ranks, target="sim") as w:
-                case = Case(w, operation, shape, choice, senders or SENDERS[operation])
+                case = Case(w, operation, shape, choice, senders)
                 for _ in range(2):
                     case.fill()
                     case.fused()
@@ -177,7 +176,7 @@ def measured(args: argparse.Namespace, choice: dict[str, int]) -> None:
     for operation in args.operations:
         for shape in args.shapes:
             with World(args.ranks) as w:
-                case = Case(w, operation, shape, choice, args.senders or SENDERS[operation])
+                case = Case(w, operation, shape, choice, args.senders)
                 case.fill()
                 case.fused()
                 w.barrier()
@@ -214,7 +213,7 @@ def main() -> None:
     )
     for name, value in CHOICE.items():
         parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--senders", type=int, help="blocks that send, else " + str(SENDERS))
+    parser.add_argument("--senders", type=int, default=SENDERS, help="blocks of AG-GEMM that send")
     args = parser.parse_args()
     choice = {name: getattr(args, name) for name in CHOICE}
     simulated(choice, args.senders) if args.target == "sim" else measured(args, choice)
