@@ -75,9 +75,15 @@ def _signal(x: Any, op: str) -> Any:
     return ops.region(x.place, op)
 
 
-def notify(signal: Any, peer: Any = -1, add: Any = 1) -> None:
+def _peer(x: Any, op: str) -> Any:
+    if x is None:
+        raise TypeError(f"T.{op} needs `peer`, the rank that it reaches; peer=-1 is the rank that runs it")
+    return expr.value(x)
+
+
+def notify(signal: Any, peer: Any = None, add: Any = 1) -> None:
     """Raises a signal on rank `peer` by `add`, behind all that the block did before, for whoever waits for it."""
-    tracer.current("T.notify").tile("notify", [_signal(signal, "notify"), expr.value(peer), expr.value(add)])
+    tracer.current("T.notify").tile("notify", [_signal(signal, "notify"), _peer(peer, "notify"), expr.value(add)])
 
 
 def wait(signal: Any, at_least: Any = 1) -> None:
@@ -86,17 +92,17 @@ def wait(signal: Any, at_least: Any = 1) -> None:
     tracer.current("T.wait").tile("wait_signal", [_signal(signal, "wait"), expr.value(at_least)])
 
 
-def put(src: Any, dst: Any, peer: Any = -1, signal: Any = None, add: Any = 1) -> None:
+def put(src: Any, dst: Any, peer: Any = None, signal: Any = None, add: Any = 1) -> None:
     """Copies a tile into `dst` of rank `peer`, converting the element type; raises `signal` there behind it."""
     t = tracer.current("T.put")
-    t.tile("put", [ops.region(src, "put"), ops.region(dst, "put"), expr.value(peer)])
+    t.tile("put", [ops.region(src, "put"), ops.region(dst, "put"), _peer(peer, "put")])
     if signal is not None:
         notify(signal, peer, add)
 
 
-def get(src: Any, dst: Any, peer: Any = -1) -> None:
+def get(src: Any, dst: Any, peer: Any = None) -> None:
     """Copies a tile of `src` of rank `peer` into `dst`, converting the element type."""
-    tracer.current("T.get").tile("get", [ops.region(src, "get"), ops.region(dst, "get"), expr.value(peer)])
+    tracer.current("T.get").tile("get", [ops.region(src, "get"), ops.region(dst, "get"), _peer(peer, "get")])
 
 
 def _choice(x: Any, of: Any, what: str, more: tuple[str, ...] = ()) -> str:

@@ -17,6 +17,11 @@ CASES = [
         "T.get_warp moves between global and shared memory, `f` is in registers; T.put and T.get take tiles",
     ),
     ("T.get(B[0, 0:4], s, peer=peer)", ValueError, "T.get: B[0, 0:4] has extent 4 where s has 8"),
+    (
+        "T.get(A, s)",
+        TypeError,
+        "T.get needs `peer`, the rank that it reaches; peer=-1 is the rank that runs it",
+    ),
 ]
 
 

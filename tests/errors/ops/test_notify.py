@@ -13,6 +13,11 @@ CASES = [
         "T.notify needs an element of int32, uint32, int64 or uint64, `A` is float32",
     ),
     ("T.notify(sig, peer, add=0)", ValueError, "T.notify: add=0 raises no signal"),
+    (
+        "T.notify(sig)",
+        TypeError,
+        "T.notify needs `peer`, the rank that it reaches; peer=-1 is the rank that runs it",
+    ),
 ]
 
 

@@ -35,6 +35,11 @@ CASES = [
         ValueError,
         "T.put_warp: unroll_factor must be 1 to 32, got 0",
     ),
+    (
+        "T.put(s, A)",
+        TypeError,
+        "T.put needs `peer`, the rank that it reaches; peer=-1 is the rank that runs it",
+    ),
 ]
 
 
