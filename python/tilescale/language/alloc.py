@@ -16,37 +16,51 @@ def _alloc(scope: str, shape: Any, data_type: Any) -> Buffer:
 
 
 def alloc_shared(shape: Any, dtype: Any = "float32", scope: str = "shared.dyn") -> Buffer:
+    """A tile in shared memory, of the whole block: constant shape, any dtype, not initialised.
+
+    The compiler chooses its layout, and gives tiles that are never needed together the same memory."""
     return _alloc(scope, shape, dtype)
 
 
 def alloc_fragment(shape: Any, dtype: Any = "float32", scope: str = "local.fragment") -> Buffer:
+    """A tile in registers, divided among the threads of the block: constant shape, not initialised.
+
+    The compiler chooses which thread holds what. A thread has at most 255 registers of 32 bits; explain() tells the
+    number."""
     return _alloc(scope, shape, dtype)
 
 
 def alloc_local(shape: Any, dtype: Any = "float32", scope: str = "local") -> Buffer:
+    """An array of each thread of its own: constant shape, not initialised. In registers where every index is a
+    constant."""
     return _alloc(scope, shape, dtype)
 
 
 def alloc_global(shape: Any, dtype: Any = "float32") -> Buffer:
+    """A tensor of the launch in global memory, that no argument gives: all blocks share it, not initialised."""
     return _alloc("global", shape, dtype)
 
 
 def alloc_tmem(shape: Any, dtype: Any = "float32") -> Buffer:
+    """A tile in tensor memory (sm_100), of two dimensions or more. Not supported yet: NotImplementedError."""
     assert len(shape_of(shape)) >= 2, "shape must be a 2D or higher tensor for TMEM allocation"
     return _alloc("shared.tmem", shape, dtype)
 
 
 def alloc_buffer(shape: Any, dtype: Any = "float32", scope: str = "global", **_: Any) -> Buffer:
+    """Memory of a scope: "global", "shared.dyn", "local.fragment", "local", … ValueError for one that is unknown."""
     return _alloc(scope, shape, dtype)
 
 
 def alloc_barrier(arrive_count: Any, scope: str = "shared.barrier") -> Buffer:
+    """An mbarrier in shared memory that `arrive_count` arrivals complete; for a list of counts an array of them."""
     counts = list(arrive_count) if isinstance(arrive_count, (list, tuple)) else [arrive_count]
     t = tracer.current("T.alloc_barrier")
     return t.alloc(scope, "uint64", [len(counts)], arrivals=[value(n) for n in counts])
 
 
 def alloc_cluster_barrier(arrive_count: Any) -> Buffer:
+    """T.alloc_barrier for the blocks of a cluster. Not supported yet: NotImplementedError."""
     return alloc_barrier(arrive_count, "shared.cluster_barrier")
 
 
@@ -71,6 +85,10 @@ def alloc_var(dtype: Any, *args: Any, init: Any = None, scope: str | None = None
 
 
 def alloc_reducer(shape: Any, dtype: Any, op: str = "sum", replication: str | None = None) -> Buffer:
+    """A tile that the threads reduce into, by `op`: sum, max, min, bitand, bitor or bitxor.
+
+    Not supported yet: NotImplementedError. T.alloc_fragment with T.reduce_…, or T.atomic_… on a shared tile, do the
+    same."""
     if op not in _REDUCERS:
         raise ValueError(f"T.alloc_reducer: op must be one of {', '.join(_REDUCERS)}, got {op!r}")
     t = tracer.current("T.alloc_reducer")
@@ -79,18 +97,22 @@ def alloc_reducer(shape: Any, dtype: Any, op: str = "sum", replication: str | No
 
 
 def alloc_descriptor(kind: str = "wgmma", dtype: Any = "uint64") -> Buffer:
+    """A descriptor of a matrix operand, as warpgroup instructions take it. Not supported yet: NotImplementedError."""
     return _alloc(f"local.descriptor.{kind}", (1,), dtype)
 
 
 def alloc_wgmma_desc(dtype: Any = "uint64") -> Buffer:
+    """T.alloc_descriptor for wgmma (sm_90)."""
     return alloc_descriptor("wgmma", dtype)
 
 
 def alloc_tcgen05_smem_desc(dtype: Any = "uint64") -> Buffer:
+    """T.alloc_descriptor for an operand of tcgen05 in shared memory (sm_100)."""
     return alloc_descriptor("tcgen05_smem", dtype)
 
 
 def alloc_tcgen05_instr_desc(dtype: Any = "uint32") -> Buffer:
+    """T.alloc_descriptor for the instruction of tcgen05 (sm_100)."""
     return alloc_descriptor("tcgen05_instr", dtype)
 
 
@@ -137,6 +159,8 @@ def view(src: Any, shape: Any = None, dtype: Any = None, strides: Any = None) ->
 def make_tensor_from_addr(
     addr: Any, shape: Any, dtype: Any = "float32", strides: Any = None, storage_scope: str = "global"
 ) -> Any:
+    """A tensor at an address, a 64-bit integer such as an element of a table of pointers; row-major unless `strides`
+    say otherwise. Nothing checks that the memory is there."""
     if storage_scope != "global":
         raise NotImplementedError(f"T.make_tensor_from_addr in scope {storage_scope!r} is not supported yet")
     return make_tensor(addr, shape, dtype, strides)

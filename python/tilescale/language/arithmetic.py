@@ -13,18 +13,22 @@ def _is_python(*values: Any) -> bool:
 
 
 def floordiv(a: Any, b: Any) -> Any:
+    """a // b, rounded down. Python numbers give a Python number."""
     return a // b if _is_python(a, b) else op("floordiv", [value(a), value(b)])
 
 
 def floormod(a: Any, b: Any) -> Any:
+    """a - floordiv(a, b) * b, with the sign of `b`. Python numbers give a Python number."""
     return a % b if _is_python(a, b) else op("floormod", [value(a), value(b)])
 
 
 def ceildiv(a: Any, b: Any) -> Any:
+    """a / b of integers, rounded up: how many tiles of `b` cover `a`. Python numbers give a Python number."""
     return -(-a // b) if _is_python(a, b) else op("floordiv", [value(a) + value(b) - 1, value(b)])
 
 
 def align_up(x: Any, a: Any) -> Any:
+    """The least multiple of `a` that is at least `x`."""
     return ceildiv(x, a) * a
 
 
@@ -35,10 +39,12 @@ def _extreme(opcode: str, of_numbers: Any, values: tuple[Any, ...]) -> Any:
 
 
 def maximum(*values: Any) -> Any:
+    """The largest of two or more values, in their common dtype. Python numbers give a Python number."""
     return _extreme("max", max, values)
 
 
 def minimum(*values: Any) -> Any:
+    """The smallest of two or more values, in their common dtype. Python numbers give a Python number."""
     return _extreme("min", min, values)
 
 

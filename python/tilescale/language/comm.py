@@ -11,11 +11,15 @@ from .buffers import Cell, Region
 
 
 class WaitScope(enum.IntEnum):
+    """Whose writes T.wait_… sees: those of all ranks, or of this GPU."""
+
     SYS = 0
     GPU = 1
 
 
 class WaitSemantics(enum.IntEnum):
+    """Whether what follows T.wait_… comes after what the writer did before (ACQUIRE), or only the value is seen."""
+
     ACQUIRE = 0
     VOLATILE = 1
 

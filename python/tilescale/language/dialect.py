@@ -9,6 +9,7 @@ from ..errors import JITNoBuilderError
 from . import (
     alloc,
     arithmetic,
+    casts,
     comm,
     dtypes,
     expr,
@@ -22,7 +23,7 @@ from . import (
 )
 from .buffers import Buffer, Cell, Ref, Region
 from .dtypes import dtype
-from .expr import Const, Operators, Var, const, text, value
+from .expr import Const, Operators, Var, text, value
 from .frames import Loop, PersistentLoop, integer, pairs, plain, range_dims
 from .launch import IndexLoop, Kernel, open_kernel
 from .ops import ROWS, Op, region
@@ -31,6 +32,9 @@ from .ops import ROWS, Op, region
 
 
 def serial(start: Any, stop: Any = None, step: Any = None, *, annotations: Any = None) -> Loop:
+    """A loop that each thread runs in order: `for i in T.serial(n)`, `(start, stop)` or `(start, stop, step)`.
+
+    The bounds are integers, known at launch or not; `step` is not 0. Python's `range` means the same in a kernel."""
     return Loop("serial", [range_dims(start, stop, step)], [pairs(annotations)])
 
 
@@ -43,12 +47,18 @@ def unroll(
     unroll_factor: int | None = None,
     annotations: Any = None,
 ) -> Loop:
+    """A loop that is written out: completely if the extent is constant, or `unroll_factor` iterations at a time.
+
+    `explicit` writes the copies into the program, so that the loop variable is a constant in each; not with a
+    factor."""
     if explicit and unroll_factor:
         raise ValueError("T.unroll's explicit and unroll_factor params are mutually exclusive.")
     return Loop("unroll", [range_dims(start, stop, step)], [explicit, unroll_factor, pairs(annotations)])
 
 
 def vectorized(start: Any, stop: Any = None, *, annotations: Any = None) -> Loop:
+    """A loop whose iterations are the lanes of vector accesses, where alignment and dependences allow. Its extent is a
+    constant."""
     return Loop("vector", [range_dims(start, stop)], [pairs(annotations)])
 
 
@@ -62,6 +72,10 @@ def pipelined(
     group: Any = None,
     annotations: Any = None,
 ) -> Loop:
+    """A loop whose copies run ahead of what reads them, in `num_stages` buffers: T.Pipelined(n, num_stages=3).
+
+    `order` and `stage` place its statements by hand, one entry each. 0 stages: an ordinary loop. Each shared tile
+    that a copy of the loop fills takes `num_stages` times its memory; explain() says which copies were moved."""
     hints = [num_stages, *(None if not x else plain(x) for x in (order, stage, sync, group))]
     return Loop("pipelined", [range_dims(start, stop)], [*hints, pairs(annotations)])
 
@@ -73,21 +87,31 @@ def parallel(
     prefer_async: bool | None = None,
     annotations: Any = None,
 ) -> Loop:
+    """A nest of element-wise work that the threads of the block divide: `for i, j in T.Parallel(M, N)`.
+
+    Its points run in no order, and two of them must not write one element. `loop_layout`, a T.Fragment, says which
+    thread takes which point; `coalesced_width` how many neighbours one thread takes."""
     hints = [coalesced_width, plain(loop_layout), prefer_async, pairs(annotations)]
     return Loop("parallel", [range_dims(e) for e in extents], hints, single=len(extents) == 1)
 
 
 def grid(*extents: Any) -> Loop:
+    """Nested serial loops: `for i, j in T.grid(M, N)`."""
     return Loop("serial", [range_dims(e) for e in extents], single=False)
 
 
 def persistent(
     domain: Any, wave_size: Any, index: Any, group_size: int = 8, num_stages: int = 0, *, annotations: Any = None
 ) -> Loop:
+    """The tiles of `domain`, dealt to `wave_size` blocks: block `index` takes every `wave_size`-th one.
+
+    `group_size` tiles along the last dimension follow one another, so that they share what the cache holds."""
     return PersistentLoop(domain, wave_size, index, group_size, [pairs(annotations)])
 
 
 def thread_binding(start: Any, stop: Any = None, thread: str = "threadIdx.x", annotations: Any = None) -> IndexLoop:
+    """A loop variable that is a thread or block index: `for tx in T.thread_binding(128, "threadIdx.x")`. It starts at
+    0."""
     begin, end, _ = range_dims(start, stop)
     if not isinstance(begin, int) or begin != 0:
         raise NotImplementedError("T.thread_binding must start at 0")
@@ -95,14 +119,17 @@ def thread_binding(start: Any, stop: Any = None, thread: str = "threadIdx.x", an
 
 
 def launch_thread(tag: Any, extent: Any) -> IndexLoop:
+    """A launch index of the given extent: `for tx in T.launch_thread("threadIdx.x", 128)`."""
     return IndexLoop(str(tag), integer(extent))
 
 
 def loop_break() -> None:
+    """Leaves the innermost serial loop, as `break`."""
     tracer.current("T.loop_break").jump("break")
 
 
 def thread_return() -> None:
+    """Ends the calling thread. Threads that have ended take part in no barrier."""
     tracer.current("T.thread_return").jump("return")
 
 
@@ -110,27 +137,37 @@ def thread_return() -> None:
 
 
 def cluster_kernel(*blocks: Any, cluster_dims: Any, threads: Any = None, prelude: str | None = None) -> Kernel:
+    """T.Kernel whose blocks stand in clusters of `cluster_dims`."""
     return Kernel(*blocks, threads=threads, prelude=prelude, cluster_dims=cluster_dims)
 
 
 def cuda_source_code_kernel(*blocks: Any, **options: Any) -> None:
+    """A kernel given as CUDA text. Not supported: raises NotImplementedError."""
     tracer.current("T.CUDASourceCodeKernel")
     raise NotImplementedError("T.CUDASourceCodeKernel is not supported yet")
 
 
 def _of_kernel(method: str) -> Any:
+    """A question to the T.Kernel that is open."""
+
     def ask(*args: Any) -> Any:
         return getattr(open_kernel(), method)(*args)
 
-    ask.__name__ = method
+    ask.__name__ = ask.__qualname__ = method
+    ask.__doc__ = getattr(Kernel, method).__doc__
     return ask
 
 
 def ws(*ids: int) -> frames.GroupFrame:
+    """A block of code for some warpgroups (of 128 threads) only: `with T.ws(0, 1)`.
+
+    Collective statements inside it are of those threads alone."""
     return frames.GroupFrame(ids)
 
 
 def attr(node: Any, key: str, value: Any) -> frames.AttributeFrame:
+    """An annotation of the statements inside it, as TVM spells it. Keys without a meaning here
+    change nothing."""
     of_node = getattr(node, "attribute_frame", None)  # a T.comm_reducer
     return of_node() if of_node is not None else frames.AttributeFrame(key, value)
 
@@ -222,18 +259,25 @@ def atomic_add(
     tma_wait: bool = True,
     dst_pe: Any = None,
 ) -> Any:
+    """dst += value, atomically; `dst` is an element (of global or shared memory) or a tile, `value` a number or a
+    tile.
+
+    `memory_order`: "relaxed" (the default), "acquire", "release", "acq_rel", "seq_cst". With `return_prev`, for
+    elements only, gives what was there. `dst_pe` reaches the element of another rank."""
     return _atomic("atomic_add", dst, value, memory_order, return_prev, use_tma, dst_pe, annotations)
 
 
 def atomic_max(
     dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, annotations: Any = None
 ) -> Any:
+    """dst = max(dst, value), atomically; operands, `memory_order` and `return_prev` are those of T.atomic_add."""
     return _atomic("atomic_max", dst, value, memory_order, return_prev, annotations=annotations)
 
 
 def atomic_min(
     dst: Any, value: Any, memory_order: str | None = None, return_prev: bool = False, annotations: Any = None
 ) -> Any:
+    """dst = min(dst, value), atomically; operands, `memory_order` and `return_prev` are those of T.atomic_add."""
     return _atomic("atomic_min", dst, value, memory_order, return_prev, annotations=annotations)
 
 
@@ -241,6 +285,9 @@ def atomic_min(
 
 
 def assume(cond: Any) -> None:
+    """Promises that a condition holds from here on: bounds that follow from it are not checked.
+
+    Nothing checks the promise. A condition that is known to be false raises ValueError."""
     if isinstance(cond, Operators) and type(cond._as_value()) is not Const:
         tracer.current("T.assume").check("assume", cond._as_value(), text(cond))
     elif not cond:
@@ -248,10 +295,12 @@ def assume(cond: Any) -> None:
 
 
 def device_assert(cond: Any, msg: str = "", no_stack_info: bool = False) -> None:
+    """Stops the kernel with `msg` and the line where a thread finds `cond` false."""
     tracer.current("T.device_assert").check("device_assert", value(cond), msg)
 
 
 def annotate_pass_configs(configs: dict[Any, Any]) -> None:
+    """Options of the compiler for this function, as `pass_configs=` of tilelang.jit: {"tl.…": value}."""
     t = tracer.active()
     if t is None:
         raise JITNoBuilderError("T.annotate_pass_configs() can only be used inside a traced function")
@@ -259,6 +308,7 @@ def annotate_pass_configs(configs: dict[Any, Any]) -> None:
 
 
 def annotate_compile_flags(flags: Any) -> None:
+    """Flags for the device compiler, as one text or a list."""
     t = tracer.active()
     if t is None:
         raise JITNoBuilderError("T.annotate_compile_flags() can only be used inside a traced function")
@@ -267,81 +317,11 @@ def annotate_compile_flags(flags: Any) -> None:
 
 
 def func_attr(attrs: dict[str, Any]) -> None:
+    """Attributes of the function: {"tir.noalias": True}."""
     tracer.current("T.func_attr").attributes.update(attrs)
 
 
-# Casts and constants
-
-_ROUNDINGS = ["", "rn", "rz", "rp", "rm", "rs"]
-
-
-def cast(value: Any, dtype: Any, round: str = "", sat: bool = True, rbits: Any = None) -> Any:
-    if round not in _ROUNDINGS:
-        raise ValueError(f"Invalid round {round!r}. Must be one of: {_ROUNDINGS}")
-    if not isinstance(sat, bool):
-        raise ValueError(f"Invalid sat {sat!r}. Must be True or False.")
-    if round == "rs" and rbits is None:
-        raise ValueError("rbits is required when round='rs' (stochastic rounding)")
-    if round != "rs" and rbits is not None:
-        raise ValueError("rbits is only valid with round='rs' (stochastic rounding)")
-    if not round:
-        return expr.cast(value, dtype)
-    operands = [expr.value(value), sat, *([] if rbits is None else [expr.value(rbits)])]
-    return expr.op(f"cast_{round}", operands, dtypes.dtype(dtype))
-
-
-def typed_cast(dtype: Any, x: Any) -> Any:
-    return expr.cast(x, dtype)
-
-
-def reinterpret(value: Any, dtype: Any) -> Any:
-    """The same bits as another type. The older order of the arguments is taken as well."""
-    if isinstance(value, str) and not isinstance(dtype, str):
-        value, dtype = dtype, value
-    return expr.op("reinterpret", [expr.value(value)], dtypes.dtype(dtype))
-
-
-def infinity(dtype: Any) -> Any:
-    return const(float("inf"), dtype)
-
-
-_LARGEST = {
-    "float64": 1.7976931348623157e308,
-    "float32": 3.4028234663852886e38,
-    "float16": 65504.0,
-    "bfloat16": 3.3895313892515355e38,
-    "float8_e4m3fn": 448.0,
-    "float8_e4m3": 448.0,
-    "float8_e5m2": 57344.0,
-    "custom[tfloat32]": 3.4028234663852886e38,
-}
-
-
-def max_value(dtype: Any) -> Any:
-    d = dtypes.dtype(dtype)
-    if d == "bool":
-        return const(True, d)
-    if d.is_int:
-        return const((1 << (d.bits - (d.code == "int"))) - 1, d)
-    if d not in _LARGEST:
-        raise TypeError(f"T.max_value of {d} is not supported")
-    return const(_LARGEST[d], d)
-
-
-def min_value(dtype: Any) -> Any:
-    d = dtypes.dtype(dtype)
-    if d == "bool":
-        return const(False, d)
-    if d.is_int:
-        return const(0 if d.code == "uint" else -(1 << (d.bits - 1)), d)
-    if d not in _LARGEST:
-        raise TypeError(f"T.min_value of {d} is not supported")
-    return const(-_LARGEST[d], d)
-
-
-def immediate(dtype: Any, value: Any, span: Any = None) -> Any:
-    """`T.IntImm("int32", 3)`."""
-    return const(value, dtype)
+# Values
 
 
 def evaluate(x: Any) -> None:
@@ -349,23 +329,28 @@ def evaluate(x: Any) -> None:
 
 
 def bind(value: Any, **_: Any) -> Any:
+    """A name for a value, computed here, once."""
     return tracer.current("T.bind").bind("v", expr.value(value))
 
 
 def has_let_value(x: Any) -> bool:
+    """Whether `x` is a name that T.bind or an assignment gave a value."""
     t = tracer.active()
     return t is not None and type(x) is Var and t.let(x) is not None
 
 
 def get_let_value(x: Any) -> Any:
+    """The value of such a name; of anything else, itself."""
     return tracer.current().let(x) if has_let_value(x) else x
 
 
 def range_pair(begin: Any, end: Any = None) -> tuple[Any, Any]:
+    """`(begin, end)`, as slices and regions take it; one argument is the end."""
     return (0, begin) if end is None else (begin, end)
 
 
 def tma_gather4_bytes(K_box: int, dtype: Any) -> int:
+    """How many bytes a gather of four rows of `K_box` elements brings."""
     return -(-4 * K_box * dtypes.dtype(dtype).bits // 8)
 
 
@@ -432,14 +417,14 @@ NAMES: dict[str, Any] = {
     "align_up": arithmetic.align_up,
     "max": arithmetic.maximum,
     "min": arithmetic.minimum,
-    "cast": cast,
-    "Cast": typed_cast,
-    "reinterpret": reinterpret,
-    "infinity": infinity,
-    "max_value": max_value,
-    "min_value": min_value,
-    "IntImm": immediate,
-    "FloatImm": immediate,
+    "cast": casts.cast,
+    "Cast": casts.typed_cast,
+    "reinterpret": casts.reinterpret,
+    "infinity": casts.infinity,
+    "max_value": casts.max_value,
+    "min_value": casts.min_value,
+    "IntImm": casts.immediate,
+    "FloatImm": casts.immediate,
     "evaluate": evaluate,
     "bind": bind,
     "index_to_coordinates": arithmetic.index_to_coordinates,

@@ -212,14 +212,17 @@ def _name_of(value: Any) -> str:
 
 
 def is_float4(value: Any) -> bool:
+    """Whether a dtype is one of the 4-bit floats."""
     return dtype(value).is_float4()
 
 
 def is_float4_e2m1fn(value: Any) -> bool:
+    """Whether a dtype is float4_e2m1fn, two to a byte."""
     return dtype(value).is_float4_e2m1fn()
 
 
 def is_float4_e2m1_unpacked(value: Any) -> bool:
+    """Whether a dtype is the 4-bit float that takes a byte."""
     return dtype(value).is_float4_e2m1_unpacked()
 
 

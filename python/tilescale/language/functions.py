@@ -242,7 +242,7 @@ class Macro:
 
 
 def macro(function: Any = None, **_: Any) -> Any:
-    """`@T.macro`."""
+    """Decorates a function that kernels call: `@T.macro`. Its body is traced into the kernel at each call."""
     if function is None:
         return macro
     return function if isinstance(function, Macro) else Macro(function)

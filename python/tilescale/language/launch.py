@@ -69,6 +69,7 @@ class Kernel(Frame):
         return math.prod(self.threads)
 
     def get_num_threads(self) -> Any:
+        """How many threads a block has."""
         return self.num_threads
 
     def linear_thread(self) -> Any:
@@ -77,27 +78,35 @@ class Kernel(Frame):
         return x if self.threads[1:] == [1, 1] else x + y * ex + z * ex * ey
 
     def get_thread_binding(self, dim: int = 0) -> Any:
+        """The index of the thread in its block along `dim` (0 to 2)."""
         return self.thread_vars[dim]
 
     def get_thread_bindings(self) -> list[Any]:
+        """The three indices of the thread in its block."""
         return list(self.thread_vars)
 
     def get_block_binding(self, dim: int = 0) -> Any:
+        """The index of the block along `dim`, one of the extents of T.Kernel."""
         return self.block_vars[dim]
 
     def get_block_bindings(self) -> list[Any]:
+        """The indices of the block, one for each extent of T.Kernel."""
         return list(self.block_vars)
 
     def get_thread_extent(self, dim: int = 0) -> Any:
+        """How many threads a block has along `dim` (0 to 2)."""
         return self.threads[dim]
 
     def get_thread_extents(self) -> list[Any]:
+        """The three extents of a block, in threads."""
         return list(self.threads)
 
     def get_block_extent(self, dim: int = 0) -> Any:
+        """How many blocks the grid has along `dim`, one of the extents of T.Kernel."""
         return self.blocks[dim]
 
     def get_block_extents(self) -> list[Any]:
+        """The extents of the grid, in blocks, as T.Kernel was given them."""
         return list(self.blocks)
 
 

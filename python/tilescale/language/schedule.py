@@ -23,6 +23,8 @@ class WSOpRef:
 
 
 class WSSyncKind(enum.Enum):
+    """The steps of a pipe: its producer acquires and commits a slot, its consumer waits for and releases it."""
+
     producer_acquire = "acquire"
     producer_commit = "commit"
     consumer_wait = "wait"
@@ -31,7 +33,7 @@ class WSSyncKind(enum.Enum):
 
 @dataclass(frozen=True)
 class WSInstr:
-    """One step of a role."""
+    """One step of a role on a pipeline, as T.WSSync makes it."""
 
     kind: WSSyncKind
     pipeline: str
@@ -39,7 +41,7 @@ class WSInstr:
 
 
 class WSSync:
-    """Steps on a pipeline."""
+    """Makes the steps on a pipeline that stand in a T.WSScope."""
 
     @staticmethod
     def producer_acquire(pipeline: str, stage: int = 0) -> WSInstr:
@@ -70,6 +72,8 @@ class WSRole:
 
 @dataclass
 class WSPipeline:
+    """Buffers that pass from one role to another, in `depth` slots."""
+
     name: str
     buffers: Any
     depth: int
@@ -86,6 +90,9 @@ class WSScope:
 
 @dataclass
 class WSSchedule:
+    """What T.annotate_ws_schedule takes: the roles of `num_warps` warps (a multiple of 4), the pipelines between them,
+    the steps of each role in each scope."""
+
     num_warps: int
     roles: list[WSRole]
     pipelines: list[WSPipeline]
