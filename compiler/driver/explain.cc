@@ -30,12 +30,6 @@ const std::vector<Topic>& Topics() {
   return topics;
 }
 
-// The text notation marks buffers and variables with a sigil; users do not write it.
-std::string WithoutSigils(std::string text) {
-  std::erase(text, '%');
-  return text;
-}
-
 struct Entry {
   int64_t line;
   std::string text;
@@ -47,8 +41,8 @@ Entry Describe(const Decision& d) {
   // Declarations first, then the program's lines, then what belongs to all of it.
   const int64_t line = placed ? d.span->line : d.subject.empty() ? INT64_MAX : 0;
   std::string text = placed ? "line " + std::to_string(line) + "  " : "";
-  text += d.subject.empty() ? d.chosen : WithoutSigils(d.subject) + ": " + WithoutSigils(d.chosen);
-  for (const std::string& refused : d.refused) text += "\n    not " + WithoutSigils(refused);
+  text += d.subject.empty() ? d.chosen : d.subject + ": " + d.chosen;
+  for (const std::string& refused : d.refused) text += "\n    not " + refused;
   return {line, text};
 }
 

@@ -179,7 +179,7 @@ Expr ToAddress(const ffi::Any& v, int64_t count) {
   if (IsHandle(e.dtype())) return e;
   if (IsInteger(e.dtype()) && e.dtype().bits == 64) return MakeOp(OpCode::kBitcast, {e}, Handle());
   Raise("TypeError", "an address is needed: a buffer, an element, a slice or a pointer, got `",
-        Print(e), "` of ", LanguageName(e.dtype()));
+        Spelled(e), "` of ", LanguageName(e.dtype()));
 }
 
 namespace {
@@ -206,12 +206,12 @@ std::vector<Expr> AllocShape(std::string_view scope, Space space, const Values& 
   for (const ffi::Any& v : shape) {
     Expr e = ToExpr(v);
     if (!IsInteger(e.dtype())) {
-      Raise("TypeError", "the shape of an allocation must be of integers, got `", Print(e), "`");
+      Raise("TypeError", "the shape of an allocation must be of integers, got `", Spelled(e), "`");
     }
     auto n = AsInt(e);
     if (IsOnChip(space) && !n) {
-      Raise("ValueError", "memory of scope \"", scope, "\" needs a constant shape, got `", Print(e),
-            "`: pass the extent as a Python integer");
+      Raise("ValueError", "memory of scope \"", scope, "\" needs a constant shape, got `",
+            Spelled(e), "`: pass the extent as a Python integer");
     }
     if (n && *n <= 0) {
       Raise("ValueError", "an allocation of scope \"", scope, "\" needs positive extents, got ",
@@ -351,7 +351,7 @@ Buffer BuilderObj::AddView(const ffi::Any& from, std::string_view how, DataType 
       if (IsNone(shape) && SameType(dtype, base.dtype)) {
         steps = base.strides;
       } else {
-        Raise("ValueError", "T.", how, " of `", Print(region),
+        Raise("ValueError", "T.", how, " of `", Spelled(region),
               "` needs elements that follow one another in memory");
       }
     }

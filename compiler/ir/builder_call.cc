@@ -192,7 +192,7 @@ bool MoveToPeer(Place* place, const std::string& name, const ffi::Any& pe) {
           "; ranks count from 0, and -1 is this rank");
   }
   if (!IsInteger(peer.dtype())) {
-    Raise("TypeError", "T.", name, ": a rank is an integer, got `", Print(peer), "` of ",
+    Raise("TypeError", "T.", name, ": a rank is an integer, got `", Spelled(peer), "` of ",
           LanguageName(peer.dtype()));
   }
   const auto* addr = place->address.as<AddrObj>();

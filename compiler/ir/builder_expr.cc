@@ -129,7 +129,7 @@ void CheckOperands(const BinaryRow& row, const Expr& a, const Expr& b, DataType 
   bool divides = row.op == OpCode::kFloorDiv || row.op == OpCode::kFloorMod ||
                  row.op == OpCode::kTruncDiv || row.op == OpCode::kTruncMod;
   if (divides && IsConst(b, 0)) {
-    Raise("ZeroDivisionError", "`", row.symbol, "` by zero: `", Print(a), " ", row.symbol, " 0`");
+    Raise("ZeroDivisionError", "`", row.symbol, "` by zero: `", Spelled(a), " ", row.symbol, " 0`");
   }
 }
 

@@ -242,10 +242,10 @@ bool Same(ffi::Any a, ffi::Any b) {
   return number && SameExpr(ToExpr(a), ToExpr(b));
 }
 Text TextOf(ffi::Any v) {
-  if (auto e = v.as<Expr>()) return Print(*e);
-  if (auto r = v.as<Region>()) return Print(*r);
-  if (auto b = v.as<Buffer>()) return "%" + std::string((*b)->name);
-  if (IsNumber(v)) return Print(ToExpr(v));
+  if (auto e = v.as<Expr>()) return Spelled(*e);
+  if (auto r = v.as<Region>()) return Spelled(*r);
+  if (auto b = v.as<Buffer>()) return std::string((*b)->name);
+  if (IsNumber(v)) return Spelled(ToExpr(v));
   Raise("TypeError", std::string(v.GetTypeKey()), " has no text form");
 }
 Text DtypeOf(ffi::Any v) {

@@ -40,7 +40,7 @@ int64_t Sample(const Expr& e, const Point& at, std::string_view name) {
       if (v) return *v;
     }
   }
-  Raise("ValueError", "the layout of `", name, "` depends on `", Print(e),
+  Raise("ValueError", "the layout of `", name, "` depends on `", Spelled(e),
         "`, which is not an integer function of its indices");
 }
 

@@ -23,7 +23,7 @@ Range MakeRange(const ffi::Any& begin, const ffi::Any& end, const ffi::Any& step
   Expr from = ToExpr(begin), to = ToExpr(end), by = IsNone(step) ? MakeConst(1) : ToExpr(step);
   for (const Expr& e : {from, to, by}) {
     if (!IsInteger(e.dtype()) || e.dtype().lanes != 1) {
-      Raise("TypeError", "the range of a loop must be of integers, got `", Print(e), "` of ",
+      Raise("TypeError", "the range of a loop must be of integers, got `", Spelled(e), "` of ",
             LanguageName(e.dtype()));
     }
   }
@@ -158,7 +158,8 @@ Var BuilderObj::BeginFor(std::string_view kind, const ffi::Any& begin, const ffi
   } else if (kind == "vector") {
     loop->kind_ = static_cast<int64_t>(ForKind::kVector);
     if (!AsInt(range.extent)) {
-      Raise("ValueError", "T.vectorized needs a constant extent, got `", Print(range.extent), "`");
+      Raise("ValueError", "T.vectorized needs a constant extent, got `", Spelled(range.extent),
+            "`");
     }
   } else if (kind == "pipelined") {
     PipelineHintObj* pipe = HintOf(loop.get());
@@ -189,7 +190,7 @@ void BuilderObj::ParallelAnnotation(ParallelObj* loop, const std::string& key,
     std::vector<int64_t> shape;
     for (const Expr& e : loop->extents) {
       auto n = AsInt(e);
-      if (!n) Raise("ValueError", "loop_layout needs constant extents, got `", Print(e), "`");
+      if (!n) Raise("ValueError", "loop_layout needs constant extents, got `", Spelled(e), "`");
       shape.push_back(*n);
     }
     loop->layout =
@@ -211,7 +212,7 @@ std::vector<Var> BuilderObj::BeginParallel(const Values& extents, const Values& 
   for (const ffi::Any& v : extents) {
     Expr e = ToExpr(v);
     if (!IsInteger(e.dtype())) {
-      Raise("TypeError", "an extent of T.Parallel must be an integer, got `", Print(e), "` of ",
+      Raise("TypeError", "an extent of T.Parallel must be an integer, got `", Spelled(e), "` of ",
             LanguageName(e.dtype()));
     }
     auto n = AsInt(e);

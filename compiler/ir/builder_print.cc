@@ -52,7 +52,7 @@ std::vector<Expr> Indices(const KernelObj* kernel) {
 void BuilderObj::PrintValue(const ffi::Any& value, const std::string& message) {
   Expr e = ToExpr(value);
   Printable p = Promoted(e);
-  std::string text = Where(message.empty() ? "expr<" + Print(e) + ">" : message) +
+  std::string text = Where(message.empty() ? "expr<" + Spelled(e) + ">" : message) +
                      "dtype=" + LanguageName(e.dtype()) + " value=" + p.format + "\n";
   std::vector<Expr> operands = Indices(kernel_.get());
   operands.push_back(p.value);

@@ -284,7 +284,7 @@ std::pair<std::vector<Var>, std::vector<Var>> BuilderObj::BeginKernel(
   for (size_t d = 0; d < 3; ++d) {
     extents.push_back(d < grid.size() ? ToExpr(grid[d]) : MakeConst(1));
     if (!IsInteger(extents.back().dtype())) {
-      Raise("TypeError", "grid extent ", d, " must be an integer, got `", Print(extents.back()),
+      Raise("TypeError", "grid extent ", d, " must be an integer, got `", Spelled(extents.back()),
             "`");
     }
     int64_t n = d < threads.size() ? ToInt(threads[d], "threads") : 1;

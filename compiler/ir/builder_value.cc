@@ -103,7 +103,7 @@ Expr ReadPlace(const ffi::Any& v) {
     Expr begin = (*region)->begin[d], extent = (*region)->extent[d];
     auto n = extent.defined() ? AsInt(extent) : std::optional<int64_t>(1);
     if (!n) {
-      Raise("TypeError", "the slice `", Print(*region),
+      Raise("TypeError", "the slice `", Spelled(*region),
             "` is used where a value is expected, but its extent is not a constant");
     }
     index.push_back(*n == 1 ? begin
@@ -200,9 +200,9 @@ Expr ToIndex(const ffi::Any& v, const Buffer& buffer, size_t dim) {
 }
 
 std::string Given(const ffi::Any& v) {
-  if (auto e = v.as<Expr>()) return "`" + Print(*e) + "`";
+  if (auto e = v.as<Expr>()) return "`" + Spelled(*e) + "`";
   if (auto s = v.as<ffi::String>()) return "'" + std::string(*s) + "'";
-  if (auto d = v.as<double>()) return Print(MakeFloat(*d, Float(64)));
+  if (auto d = v.as<double>()) return Spelled(MakeFloat(*d, Float(64)));
   return v.GetTypeKey();
 }
 
@@ -219,7 +219,7 @@ int64_t ToInt(const ffi::Any& v, std::string_view what) {
 
 std::string DimText(const Expr& e) {
   if (auto i = AsInt(e)) return std::to_string(*i);
-  return Print(e);
+  return Spelled(e);
 }
 
 Values ToValues(const ffi::Any& list) {

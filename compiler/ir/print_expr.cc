@@ -45,7 +45,7 @@ bool IsFull(const RegionObj* r) {
 
 void Printer::PrintVar(const VarObj* var) {
   const bool declares = declaring_ && !names_.Known(var);
-  out_ += "%" + names_.Of(var, View(var->name));
+  PrintName(names_.Of(var, View(var->name)));
   if (declares && !SameType(var->dtype, Int(32))) out_ += ":" + ShortName(var->dtype);
 }
 
@@ -57,7 +57,7 @@ void Printer::PrintConst(const ConstObj* c, std::optional<DataType> context) {
   const bool is_float = IsFloat(c->dtype);
   const std::string text = is_float ? FloatText(c->f, c->dtype) : IntText(c->i, c->dtype);
   const DataType untyped = context ? *context : is_float ? Float(32) : Int(32);
-  out_ += SameType(untyped, c->dtype) ? text : ShortName(c->dtype) + "(" + text + ")";
+  out_ += SameType(untyped, c->dtype) ? text : TypeName(c->dtype) + "(" + text + ")";
 }
 
 void Printer::PrintExprs(const ffi::Array<Expr>& exprs) {
@@ -74,7 +74,7 @@ void Printer::PrintCallForm(const OpObj* op) {
   std::optional<DataType> inferred = InferType(op->op(), op->args);
   const bool spelled = Precedence(op->op()) == 0 && op->op() != OpCode::kBitNot;
   out_ += spelled ? std::string(info.text) : "op" + Quote(info.text);
-  if (!inferred || !SameType(*inferred, op->dtype)) out_ += "." + ShortName(op->dtype);
+  if (!inferred || !SameType(*inferred, op->dtype)) out_ += "." + TypeName(op->dtype);
   out_ += "(";
   std::optional<DataType> context = LiteralType(op->op(), op->args);
   for (size_t i = 0; i < op->args.size(); ++i) {
@@ -111,10 +111,11 @@ void Printer::PrintOp(const OpObj* op, int min_precedence) {
 
 void Printer::PrintLoad(const LoadObj* load) {
   const BufferObj* buffer = load->buffer.get();
-  out_ += "%" + NameOf(buffer);
-  const bool typed = !SameType(load->dtype, buffer->dtype);
+  PrintName(NameOf(buffer));
+  const bool typed = !user_ && !SameType(load->dtype, buffer->dtype);
   if (typed) out_ += "." + ShortName(load->dtype);
-  const bool guarded = load->guard.defined() || load->other.defined();
+  const bool guarded = !user_ && (load->guard.defined() || load->other.defined());
+  if (user_ && buffer->space() == Space::kVar) return;
   if (load->index.empty() && !guarded && !typed) return;
   out_ += "[";
   PrintExprs(load->index);
@@ -136,6 +137,12 @@ void Printer::PrintBox(const RegionObj* r) {
     if (d > 0) out_ += ", ";
     PrintExpr(r->begin[d]);
     const Expr extent = d < r->extent.size() ? r->extent[d] : Expr();
+    if (user_) {
+      if (!extent.defined() || IsConst(extent, 1)) continue;
+      out_ += ":";
+      PrintExpr(Add(r->begin[d], extent));
+      continue;
+    }
     if (!extent.defined()) {
       out_ += " +: ?";
     } else if (!SameExpr(extent, MakeConst(1))) {
@@ -170,7 +177,7 @@ void Printer::PrintGuards(const RegionObj* r) {
 }
 
 void Printer::PrintRegion(const Region& r) {
-  out_ += "%" + NameOf(r->buffer.get());
+  PrintName(NameOf(r->buffer.get()));
   if (r->peer.defined()) {
     out_ += "@peer(";
     PrintExpr(r->peer);
@@ -190,7 +197,8 @@ void Printer::PrintAddr(const AddrObj* addr) {
   const bool plain = !r->peer.defined() && !r->cta.defined() && !r->other.defined() &&
                      r->check_lo == 0 && r->check_hi == 0;
   if (plain && IsFull(r)) {
-    out_ += "%" + NameOf(r->buffer.get()) + ".data";
+    PrintName(NameOf(r->buffer.get()));
+    out_ += ".data";
   } else {
     out_ += "&";
     PrintRegion(addr->region);
@@ -198,7 +206,7 @@ void Printer::PrintAddr(const AddrObj* addr) {
 }
 
 void Printer::PrintSlot(const SlotObj* slot) {
-  out_ += "%" + names_.Of(slot->token.get(), View(slot->token->name));
+  PrintName(names_.Of(slot->token.get(), View(slot->token->name)));
   out_ += slot->phase ? ".phase_" : ".";
   out_ += slot->out ? "out" : "in";
   if (slot->back != 0) out_ += "-" + std::to_string(slot->back);

@@ -113,6 +113,21 @@ std::string Print(const Region& r) {
   printer.PrintRegion(r);
   return printer.Take();
 }
+std::string Spelled(const Stmt& s) {
+  Printer printer(false, Printer::Notation::kUser);
+  printer.PrintStmt(s);
+  return printer.Take();
+}
+std::string Spelled(const Expr& e) {
+  Printer printer(false, Printer::Notation::kUser);
+  printer.PrintExpr(e);
+  return printer.Take();
+}
+std::string Spelled(const Region& r) {
+  Printer printer(false, Printer::Notation::kUser);
+  printer.PrintRegion(r);
+  return printer.Take();
+}
 std::string Print(const Schedule& s) {
   Printer printer(false);
   printer.PrintSchedule(s);

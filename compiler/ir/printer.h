@@ -42,7 +42,9 @@ class Names {
 
 class Printer {
  public:
-  explicit Printer(bool spans) : spans_(spans) {}
+  enum class Notation { kText, kUser };  // what is read back; what messages say
+  explicit Printer(bool spans, Notation notation = Notation::kText)
+      : spans_(spans), user_(notation == Notation::kUser) {}
 
   void PrintFunc(const Func& f);
   void PrintStmt(const Stmt& s);
@@ -102,7 +104,12 @@ class Printer {
   const std::string& NameOf(const BufferObj* b) { return names_.Of(b, View(b->name)); }
   static std::string_view View(const ffi::String& s) { return {s.data(), s.size()}; }
 
+  // A name that the program declares.
+  void PrintName(const std::string& name) { out_ += (user_ ? "" : "%") + name; }
+  std::string TypeName(DataType t) const { return user_ ? LanguageName(t) : ShortName(t); }
+
   bool spans_;
+  bool user_;
   bool declaring_ = false;  // a parameter's shape: its unknown variables are declared there
   int indent_ = 0;
   std::string out_;

@@ -15,9 +15,14 @@ struct PrintOptions {
 };
 std::string Print(const Func& f, const PrintOptions& options = {});
 std::string Print(const Stmt& s);
-std::string Print(const Expr& e);  // in the notation of the IR text: used by user-facing messages
+std::string Print(const Expr& e);
 std::string Print(const Region& r);
 std::string Print(const Schedule& s);
+// As users write it, for messages and explain(): no sigils, slices, full names of dtypes. Not read
+// back.
+std::string Spelled(const Stmt& s);
+std::string Spelled(const Expr& e);
+std::string Spelled(const Region& r);
 // Throws ValueError with line and column on malformed text.
 Func ParseFunc(std::string_view text);
 // A schedule names buffers, loops and labels of `kernel`.

@@ -134,9 +134,9 @@ class ControlChecker {
             "` differs between them. All threads run it together; for a range of threads", instead);
   }
   static std::string Condition(const StmtObj* s) {
-    if (s->kind == NodeKind::kIf) return Print(static_cast<const IfObj*>(s)->cond);
-    if (s->kind == NodeKind::kWhile) return Print(static_cast<const WhileObj*>(s)->cond);
-    return Print(static_cast<const ForObj*>(s)->extent);
+    if (s->kind == NodeKind::kIf) return Spelled(static_cast<const IfObj*>(s)->cond);
+    if (s->kind == NodeKind::kWhile) return Spelled(static_cast<const WhileObj*>(s)->cond);
+    return Spelled(static_cast<const ForObj*>(s)->extent);
   }
 
   Uniformity uniformity_;
@@ -159,7 +159,7 @@ void CheckArithmetic(const Kernel& kernel) {
       if (cls == OpClass::kCast || cls == OpClass::kLogic || cls == OpClass::kVector) return;
       for (const Expr& arg : op->args) {
         if (!IsFloat(arg.dtype()) || arg.dtype().bits >= 16) continue;
-        RaiseAt(s->span, "CompileError", "`", Print(e), "` computes in ",
+        RaiseAt(s->span, "CompileError", "`", Spelled(e), "` computes in ",
                 LanguageName(Element(arg.dtype())),
                 ", which has no arithmetic: cast the operands to float32 first");
       }

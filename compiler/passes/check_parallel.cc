@@ -196,7 +196,7 @@ class NestChecker {
   }
 
   static std::string Text(const Touch& t) {
-    return "`" + Print(MakeLoad(t.buffer, {t.index.begin(), t.index.end()})) + "`";
+    return "`" + Spelled(MakeLoad(t.buffer, {t.index.begin(), t.index.end()})) + "`";
   }
   static std::string Line(const Touch& t) {
     return t.by->span.defined() ? " at line " + std::to_string(t.by->span->line) : "";
@@ -330,14 +330,14 @@ class NestChecker {
     }
     for (const Expr& extent : nest_->extents) {
       if (AsInt(extent)) continue;
-      RaiseAt(s->span, "ValueError", kPrefix, "A loop with symbolic extent `", Print(extent),
+      RaiseAt(s->span, "ValueError", kPrefix, "A loop with symbolic extent `", Spelled(extent),
               "` may not index fragment `", name,
               "`: the extents of T.Parallel must be constants there");
     }
     for (const Expr& e : index) {
       if (Affine(e)) continue;
       RaiseAt(s->span, "ValueError", kPrefix, "Fragment buffer `", name, "` is indexed by `",
-              Print(e),
+              Spelled(e),
               "`: an index must be a sum of multiples of the variables of T.Parallel and of serial "
               "loops");
     }
@@ -345,7 +345,7 @@ class NestChecker {
 
   [[noreturn]] void NonZero(const ffi::Array<Expr>& index, const StmtObj* s) {
     std::string text;
-    for (const Expr& e : index) text += (text.empty() ? "" : ", ") + Print(e);
+    for (const Expr& e : index) text += (text.empty() ? "" : ", ") + Spelled(e);
     RaiseAt(s->span, "ValueError", kPrefix, "Fragment buffer access with non-zero index [", text,
             "] is not supported. Only fragment[0] access is allowed within T.Parallel loop.");
   }
@@ -422,7 +422,7 @@ class NestChecker {
       for (const Expr& e : store->index) addressed = addressed || Uses(e, v) || UsesDerived(e);
       if (addressed || !(VariesAlong(*nest_, value, v) || ReadsItself(store))) continue;
       std::string place =
-          Print(MakeLoad(store->buffer, {store->index.begin(), store->index.end()}));
+          Spelled(MakeLoad(store->buffer, {store->index.begin(), store->index.end()}));
       RaiseAt(store->span, "ValueError", kPrefix, "Data race: the points of T.Parallel along `",
               std::string(v->name), "` store different values to `", place,
               "`. Use T.reduce, T.atomic_add, or index it by `", std::string(v->name), "`");

@@ -208,7 +208,7 @@ class Guarder : public Mutator {
       }
       ctx_->Record("guard-bounds", span_,
                    "index " + std::to_string(d) + " of " + std::string(b->name),
-                   "not proven in range: " + Print(i));
+                   "not proven in range: " + Spelled(i));
     }
   }
 

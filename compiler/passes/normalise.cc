@@ -31,7 +31,7 @@ class Expander : public Mutator {
     auto step = loop->step.defined() ? AsInt(loop->step) : std::optional<int64_t>(1);
     if (!extent || !step) {
       RaiseAt(s->span, "CompileError", "T.unroll(explicit=True) needs a constant range, got `",
-              Print(loop->extent), "` iterations");
+              Spelled(loop->extent), "` iterations");
     }
     if (*extent > kMaxCopies) {
       RaiseAt(s->span, "CompileError", "T.unroll(explicit=True) of ", *extent,

@@ -90,7 +90,7 @@ class GroupFinder : public Mutator {
     Stmt else_case;
     if (s->else_case.defined()) else_case = Among(others, [&] { return MutateStmt(s->else_case); });
     if (rest.defined() && else_case.defined()) {
-      RaiseAt(s->span, "CompileError", "`", Print(s->cond),
+      RaiseAt(s->span, "CompileError", "`", Spelled(s->cond),
               "` mixes a condition on the thread with another ",
               "one around collective operations: use two nested if");
     }
@@ -115,7 +115,7 @@ class GroupFinder : public Mutator {
     }
     if (!range) {
       if (std::find(where.begin(), where.end(), true) == where.end()) return MakeSeq({});
-      RaiseAt(s->span, "CompileError", "the threads of `", Print(s->cond),
+      RaiseAt(s->span, "CompileError", "the threads of `", Spelled(s->cond),
               "` are not one contiguous thread range: collective operations run by a group of "
               "neighbours");
     }

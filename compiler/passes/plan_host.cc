@@ -67,7 +67,7 @@ class HostPlanner {
       } else if (const auto* check = s.as<CheckObj>()) {
         std::string text(check->message);
         out_->checks.push_back(
-            {Host(check->cond), "RuntimeError", text.empty() ? Print(check->cond) : text});
+            {Host(check->cond), "RuntimeError", text.empty() ? Spelled(check->cond) : text});
       }
     }
   }
@@ -400,7 +400,7 @@ class HostPlanner {
       case OpCode::kCast:
         return a[0];
       default:
-        RaiseAt(Span(), "CompileError", "`", Print(e), "` cannot be evaluated on the host");
+        RaiseAt(Span(), "CompileError", "`", Spelled(e), "` cannot be evaluated on the host");
     }
   }
 

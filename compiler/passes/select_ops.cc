@@ -157,7 +157,7 @@ class Selector : public Mutator {
   }
 
   static std::string Subject(const TileOp& op) {
-    std::string text = Print(Stmt(op));
+    std::string text = Spelled(Stmt(op));
     while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
     return text;
   }

@@ -108,7 +108,7 @@ PROGRAMS = {
     ),
     "sync_and_checks": (
         "T.sync_threads()\nT.assume(bx < 2)\nT.device_assert(bx < 2, 'm')",
-        ["call bar.cta()", 'assume %bx < 2, "%bx < 2"', 'assert %bx < 2, "m"'],
+        ["call bar.cta()", 'assume %bx < 2, "bx < 2"', 'assert %bx < 2, "m"'],
     ),
     "jumps": ("if bx > 0: T.thread_return()\nB[0, 0] = 1", ["if %bx > 0 {", "exit", "}", "store %B[0, 0] = 1.0"]),
     "loop_break": (

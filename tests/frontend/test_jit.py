@@ -179,7 +179,7 @@ def test_two_phases():
             A[0] = 1
 
     f.get_tir(zeros(4))
-    assert str(seen[0]) == "%N"
+    assert str(seen[0]) == "N"
     assert seen[1:] == [4, "kernel"]
 
 
@@ -235,7 +235,7 @@ def test_outputs_must_all_be_returned():
 
     with pytest.raises(RuntimeError) as info:
         wrong.get_tir(zeros(4))
-    assert str(info.value) == "Only tensor allocated from `T.empty` can be returned in a prim_func, got %A"
+    assert str(info.value) == "Only tensor allocated from `T.empty` can be returned in a prim_func, got A"
 
 
 def test_const_outside():

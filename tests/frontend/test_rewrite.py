@@ -164,7 +164,7 @@ PYTHON = {
     "range_elsewhere": ("B[0, list(range(3))[2]] = 1", ["store %B[0, 2] = 1.0"]),
     "delete": ("k = 1\ndel k\nk = 2\nB[0, k] = 1", ["store %B[0, 2] = 1.0"]),
     "import": ("import math\nB[0, math.floor(2.5)] = 1", ["store %B[0, 2] = 1.0"]),
-    "f_string": ("B[0, len(f'{n}{bx}')] = 1", ["store %B[0, 4] = 1.0"]),
+    "f_string": ("B[0, len(f'{n}{bx}')] = 1", ["store %B[0, 3] = 1.0"]),
     "python_with": (
         "import contextlib\nwith contextlib.nullcontext(3) as k: B[0, k] = 1",
         ["store %B[0, 3] = 1.0"],

@@ -188,8 +188,8 @@ def test_barriers_of_the_user_in_divided_control(monkeypatch):
 
 
 DIVIDED = {
-    "if": ("if A[tx] >= 64.0:", "`%A[%tx] >= 64.0`"),
-    "while": ("while v < A[tx]:", "`%v[0] < %A[%tx]`"),
+    "if": ("if A[tx] >= 64.0:", "`A[tx] >= 64.0`"),
+    "while": ("while v < A[tx]:", "`v < A[tx]`"),
     "for": ("for k in T.serial(T.cast(A[tx], 'int32')):", "the number of iterations of `k`"),
 }
 

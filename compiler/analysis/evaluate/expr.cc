@@ -10,7 +10,7 @@ using namespace ir;  // NOLINT
 namespace {}  // namespace
 
 Value Machine::Eval(const Expr& e) {
-  if (e.dtype().lanes > 1) Refuse("NotImplementedError", "a vector value: `" + Print(e) + "`");
+  if (e.dtype().lanes > 1) Refuse("NotImplementedError", "a vector value: `" + Spelled(e) + "`");
   switch (e.kind()) {
     case NodeKind::kConst: {
       const auto* c = static_cast<const ConstObj*>(e.get());
@@ -38,7 +38,7 @@ Value Machine::Eval(const Expr& e) {
     case NodeKind::kLoad:
       return EvalLoad(static_cast<const LoadObj*>(e.get()));
     default:
-      Refuse("NotImplementedError", "`" + Print(e) + "` has no value in a sequential run");
+      Refuse("NotImplementedError", "`" + Spelled(e) + "` has no value in a sequential run");
   }
 }
 

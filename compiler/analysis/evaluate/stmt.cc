@@ -274,7 +274,7 @@ void Machine::RunCheck(const CheckObj* s, const Threads& threads) {
   if (Where(s->cond, threads) == threads) return;
   std::string what =
       s->assume ? "what T.assume states does not hold" : "an assertion does not hold";
-  what += ": `" + Print(s->cond) + "`";
+  what += ": `" + Spelled(s->cond) + "`";
   if (!s->message.empty()) what += ", " + std::string(s->message);
   Refuse("AssertionError", what);
 }

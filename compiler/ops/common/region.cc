@@ -83,9 +83,9 @@ std::string Describe(const Region& r) {
   std::string s = std::string(r->buffer->name) + "[";
   for (size_t d = 0; d < r->begin.size(); ++d) {
     if (d > 0) s += ", ";
-    s += Print(r->begin[d]);
+    s += Spelled(r->begin[d]);
     const Expr& extent = r->extent[d];
-    if (extent.defined() && !IsConst(extent, 1)) s += ":" + Print(Add(r->begin[d], extent));
+    if (extent.defined() && !IsConst(extent, 1)) s += ":" + Spelled(Add(r->begin[d], extent));
   }
   return s + "]";
 }

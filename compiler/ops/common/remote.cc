@@ -39,7 +39,7 @@ Region OnPeer(const Region& r, const Expr& peer, const std::string& what, const 
             kMaxRanks, " ranks");
   }
   if (!IsInteger(peer.dtype())) {
-    RaiseAt(span, "TypeError", what, ": a rank is an integer, got `", Print(peer), "` of ",
+    RaiseAt(span, "TypeError", what, ": a rank is an integer, got `", Spelled(peer), "` of ",
             LanguageName(peer.dtype()));
   }
   const Buffer& b = r->buffer;

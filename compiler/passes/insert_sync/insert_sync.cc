@@ -469,9 +469,9 @@ class Walker {
       const Span& at = divider_->span;
       std::string what;
       if (divider_->kind == NodeKind::kIf) {
-        what = "`" + Print(static_cast<const IfObj*>(divider_)->cond) + "`";
+        what = "`" + Spelled(static_cast<const IfObj*>(divider_)->cond) + "`";
       } else if (divider_->kind == NodeKind::kWhile) {
-        what = "`" + Print(static_cast<const WhileObj*>(divider_)->cond) + "`";
+        what = "`" + Spelled(static_cast<const WhileObj*>(divider_)->cond) + "`";
       } else {
         what = "the number of iterations of `" +
                std::string(static_cast<const ForObj*>(divider_)->var->name) + "`";

@@ -456,7 +456,7 @@ solver::IndexMap FragmentIndex(const Buffer& b, const ffi::Array<Expr>& index,
     }
     if (found < 0) {
       RaiseAt(span, "CompileError", "Layout infer conflict: fragment `", b->name,
-              "` is indexed by `", Print(raw),
+              "` is indexed by `", Spelled(raw),
               "`, which is no loop variable of the T.Parallel nest (or one divided by a constant). "
               "Index it by the "
               "nest's variables, go through shared memory, or use T.reduce for sums over one "

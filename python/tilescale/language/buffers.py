@@ -151,7 +151,7 @@ class Buffer(Object):
         raise TypeError(f"Buffer `{self.name}` cannot be used as condition directly.")
 
     def __repr__(self) -> str:
-        return f"%{self.name}"
+        return str(self.name)
 
     __hash__ = Object.__hash__
 

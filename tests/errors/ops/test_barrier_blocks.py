@@ -24,6 +24,6 @@ def test_all_threads_run_it():
     kind, text = rank_programs.message("T.clear(s)\nif A[tx] > 0: T.barrier_blocks(flags)", "sim")
     assert kind is tilescale.CompileError
     assert text == (
-        "T.barrier_blocks is reached by some threads of the group only: `%A[%tx] > 0.0` differs between them. "
+        "T.barrier_blocks is reached by some threads of the group only: `A[tx] > 0.0` differs between them. "
         "All threads run it together; for a range of threads write a condition on the thread index alone, or T.ws"
     )
