@@ -70,25 +70,26 @@ void CheckRank(const Buffer& buffer, size_t count, const std::string& given) {
         " index/indices or slice(s).");
 }
 
-// A ramp of stride 1 in the last dimension is consecutive elements; others are gathered.
-struct VectorIndex {
-  int lanes = 1;
-  bool consecutive = true;
-};
-VectorIndex Lanes(const std::vector<Expr>& index) {
-  VectorIndex v;
-  for (size_t d = 0; d < index.size(); ++d) {
-    int lanes = index[d].dtype().lanes;
+// Of an access through vector indices. It is one access a lane: each has a bound and an alignment
+// of its own.
+int Lanes(const std::vector<Expr>& index) {
+  int found = 1;
+  for (const Expr& e : index) {
+    int lanes = e.dtype().lanes;
     if (lanes == 1) continue;
-    if (v.lanes > 1 && v.lanes != lanes) {
-      Raise("TypeError", "vector indices of ", v.lanes, " and ", lanes, " lanes do not match");
+    if (found > 1 && found != lanes) {
+      Raise("TypeError", "vector indices of ", found, " and ", lanes,
+            " lanes do not match: give them the same number");
     }
-    v.lanes = lanes;
-    const auto* op = index[d].as<OpObj>();
-    bool unit = op != nullptr && op->op() == OpCode::kRamp && IsConst(op->args[1], 1);
-    if (!unit || d + 1 != index.size()) v.consecutive = false;
+    found = lanes;
   }
-  return v;
+  return found;
+}
+
+void CheckVector(DataType element, int lanes) {
+  if ((lanes & (lanes - 1)) == 0 && lanes * element.lanes * element.bits <= 128) return;
+  Raise("ValueError", "a vector of ", lanes, " lanes of ", LanguageName(element),
+        ": the number of lanes is a power of 2, and a vector has at most 16 bytes");
 }
 
 Expr LaneOf(const Expr& index, int lane) {
@@ -123,12 +124,12 @@ std::vector<Expr> ToIndices(const Buffer& buffer, const Values& index) {
 
 Expr BuildLoad(const Buffer& buffer, const std::vector<Expr>& index) {
   CheckRank(buffer, index.size(), ShapeText(index));
-  VectorIndex v = Lanes(index);
-  if (v.lanes == 1) return MakeLoad(buffer, index);
-  if (v.consecutive) return MakeLoad(buffer, LanesOf(index, 0), Expr(), Expr(), v.lanes);
+  const int count = Lanes(index);
+  if (count == 1) return MakeLoad(buffer, index);
+  CheckVector(buffer->dtype, count);
   std::vector<Expr> lanes;
-  for (int i = 0; i < v.lanes; ++i) lanes.push_back(MakeLoad(buffer, LanesOf(index, i)));
-  return MakeOp(OpCode::kVector, lanes, WithLanes(buffer->dtype, v.lanes));
+  for (int i = 0; i < count; ++i) lanes.push_back(MakeLoad(buffer, LanesOf(index, i)));
+  return MakeOp(OpCode::kVector, lanes, WithLanes(buffer->dtype, count));
 }
 
 Region BuildRegion(const Buffer& buffer, const Values& begin, const ffi::Any& extent) {
@@ -410,9 +411,9 @@ Buffer BuilderObj::AddView(const ffi::Any& from, std::string_view how, DataType 
 void BuilderObj::AddStore(const Buffer& buffer, const Values& index, const ffi::Any& value) {
   NeedKernel("a store");
   std::vector<Expr> at = ToIndices(buffer, index);
-  VectorIndex v = Lanes(at);
-  Expr e = ToTyped(value, v.lanes == 1 ? buffer->dtype
-                                       : WithLanes(buffer->dtype, v.lanes * buffer->dtype.lanes));
+  const int lanes = Lanes(at);
+  Expr e = ToTyped(
+      value, lanes == 1 ? buffer->dtype : WithLanes(buffer->dtype, lanes * buffer->dtype.lanes));
   auto emit = [&](std::vector<Expr> place, Expr piece) {
     auto store = ffi::make_object<StoreObj>();
     store->buffer = buffer;
@@ -420,9 +421,10 @@ void BuilderObj::AddStore(const Buffer& buffer, const Values& index, const ffi::
     store->value = std::move(piece);
     Emit(store);
   };
-  if (v.consecutive) return emit(v.lanes == 1 ? at : LanesOf(at, 0), e);
-  Expr once = v.lanes > 1 && !e.as<VarObj>() ? Expr(EmitBind("v", e)) : e;
-  for (int i = 0; i < v.lanes; ++i) {
+  if (lanes == 1) return emit(at, e);
+  CheckVector(buffer->dtype, lanes);
+  Expr once = e.as<VarObj>() ? e : Expr(EmitBind("v", e));
+  for (int i = 0; i < lanes; ++i) {
     emit(LanesOf(at, i), MakeOp(OpCode::kLane, {once, MakeConst(i)}, buffer->dtype));
   }
 }

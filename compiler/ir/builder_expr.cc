@@ -126,6 +126,10 @@ void CheckOperands(const BinaryRow& row, const Expr& a, const Expr& b, DataType 
           "to a ",
           "float dtype");
   }
+  if (common.lanes > 1 && IsFloat(common)) {
+    Raise("NotImplementedError", "`", row.symbol, "` of vectors (", Operands(a, b),
+          ") is not supported yet: compute with the lanes, in a T.vectorized loop over elements");
+  }
   bool divides = row.op == OpCode::kFloorDiv || row.op == OpCode::kFloorMod ||
                  row.op == OpCode::kTruncDiv || row.op == OpCode::kTruncMod;
   if (divides && IsConst(b, 0)) {

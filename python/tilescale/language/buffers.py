@@ -124,15 +124,17 @@ class Buffer(Object):
         return _region(self, begin, extent)
 
     def __setitem__(self, index: Any, new: Any) -> None:
-        place = self[index]
+        full = self._full_index(index)
         t = tracer.current()
+        sliced = any(type(x) is slice for x in full)
+        place = self[index] if sliced else None
         if type(place) is Region:
             if isinstance(new, (Region, Buffer)):
                 t.tile("copy", [new, place, None, False, None, None, None, []])
             else:
                 t.tile("fill", [place, value(new), []])
             return
-        if any(type(x) is slice for x in self._full_index(index)):
+        if sliced:
             raise RuntimeError(
                 f"a slice with a step cannot be stored to: `{text(place)}`; write a T.Parallel or T.vectorized loop"
             )
@@ -142,7 +144,8 @@ class Buffer(Object):
             )
         if type(new) is Region:
             new = new.first()
-        t.store(self, list(place.index), value(new))
+        # Not the index of a load from there: that of a vector is its first lane's.
+        t.store(self, [value(x) for x in full], value(new))
 
     def __iter__(self) -> Iterator[Any]:
         raise TypeError(f"buffer `{self.name}` cannot be iterated; index it")

@@ -418,11 +418,12 @@ class Hooks:
         """`owner[index] op= v`, the index evaluated once."""
         place = owner[index]
         if type(owner) is Buffer:
-            if type(place) is Region:
+            full = owner._full_index(index)
+            if any(type(x) is slice for x in full):
                 raise TypeError(
                     f"`{text(place)} {_SYMBOLS[op]}= …` on a region is not supported; write a T.Parallel loop over it"
                 )
-            at = [self.snapshot(x) for x in place.index]
+            at = [self.snapshot(value(x)) for x in full]
             tracer.current().store(owner, at, value(getattr(operator, op)(load(owner, at), v)))
         elif type(place) in (Cell, Ref):
             place.store(getattr(operator, op)(place, v))
