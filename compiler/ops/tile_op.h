@@ -104,6 +104,8 @@ struct Lowering {
   std::optional<Workspace> (*workspace)(const ir::TileOpObj*, LowerContext*) = nullptr;
   void (*lower)(const ir::TileOpObj*, LowerContext*) = nullptr;  // null when `nest` is all
   ir::Done done = ir::Done::kProgram;                            // how its writes complete
+  // What the user is warned of where this form is taken: a choice that is slow, and what avoids it.
+  std::optional<std::string> (*caution)(const ir::TileOpObj*, const OpContext&) = nullptr;
 };
 
 // Holds every value of every dtype: 64 bits of mantissa for the 64-bit integers.

@@ -4,6 +4,7 @@
 // are never guarded, those that are not proven are recorded.
 #include "compiler/analysis/writes.h"
 #include "compiler/arith/facts.h"
+#include "compiler/ir/diag.h"
 #include "compiler/ir/text.h"
 #include "compiler/ops/tile_op.h"
 #include "compiler/passes/passes.h"
@@ -62,13 +63,9 @@ class Guarder : public Mutator {
     auto out = CopyNode(s.get());
     span_ = s->span;
     out->cond = MutateExpr(s->cond);
-    size_t mark = analyzer_.Mark();
-    Assume(s->cond, out->cond);
-    out->then_case = MutateStmt(s->then_case);
-    analyzer_.Leave(mark);
+    out->then_case = Under(s->cond, out->cond, s->then_case);
     if (s->else_case.defined()) {
-      Assume(Not(s->cond), Not(out->cond));
-      out->else_case = MutateStmt(s->else_case);
+      out->else_case = Under(Not(s->cond), Not(out->cond), s->else_case);
     }
     return Stmt(out);
   }
@@ -88,7 +85,14 @@ class Guarder : public Mutator {
 
   Stmt MutateStore(const Store& s) override {
     auto out = CopyNode(Statement(s).as<StoreObj>());
-    if (Expr g = Guard(s->buffer, out->index); g.defined()) out->guard = And(out->guard, g);
+    span_ = s->span;
+    if (Expr g = Guard(s->buffer, out->index); g.defined()) {
+      if (outside_) {
+        WarnOutside(Spelled(MakeLoad(s->buffer, {s->index.begin(), s->index.end()})), s->buffer,
+                    "nothing is stored");
+      }
+      out->guard = And(out->guard, g);
+    }
     return Stmt(out);
   }
 
@@ -107,13 +111,19 @@ class Guarder : public Mutator {
     Region r = Mutator::MutateRegion(given);
     if (r->buffer->space() != Space::kGlobal || Off()) return r;
     int64_t lo = 0, hi = 0;
+    bool outside = false;
     for (int d = 0; d < r->buffer->ndim(); ++d) {
       Expr extent = r->extent[d].defined() ? r->extent[d] : MakeConst(1);
       DataType t = Common(r->begin[d], r->buffer->shape[d]);
       Expr begin = Cast(r->begin[d], t), end = Add(begin, Cast(extent, t));
-      if (!analyzer_.Prove(Ge(begin, MakeConst(0, t)))) lo |= int64_t(1) << d;
-      if (!analyzer_.Prove(Le(end, Cast(r->buffer->shape[d], t)))) hi |= int64_t(1) << d;
+      Expr zero = MakeConst(0, t), most = Cast(r->buffer->shape[d], t);
+      if (!analyzer_.Prove(Ge(begin, zero))) lo |= int64_t(1) << d;
+      if (!analyzer_.Prove(Le(end, most))) hi |= int64_t(1) << d;
+      outside = outside || ((lo >> d & 1) != 0 && ProveFast(Le(end, zero))) ||
+                ((hi >> d & 1) != 0 && ProveFast(Ge(begin, most)));
     }
+    if (outside)
+      WarnOutside(Spelled(r), r->buffer, "reads give the safe value, writes are skipped");
     Expr other = SafeValue(r->buffer);
     if (lo == 0 && hi == 0) return r;
     guards_ += __builtin_popcountll(lo) + __builtin_popcountll(hi);
@@ -150,6 +160,16 @@ class Guarder : public Mutator {
     analyzer_.Assume(written);
     if (!SameExpr(written, guarded)) analyzer_.Assume(guarded);
   }
+  Stmt Under(const Expr& written, const Expr& guarded, const Stmt& body) {
+    const bool outer = nothing_runs_;
+    nothing_runs_ = outer || ProveFast(Not(written));
+    size_t mark = analyzer_.Mark();
+    Assume(written, guarded);
+    Stmt out = MutateStmt(body);
+    analyzer_.Leave(mark);
+    nothing_runs_ = outer;
+    return out;
+  }
   bool Off() const { return func_->options->disable_safe_memory_legalize; }
 
   Stmt Statement(const Stmt& s) {
@@ -177,11 +197,13 @@ class Guarder : public Mutator {
   // one element.
   Expr Guard(const Buffer& b, const ffi::Array<Expr>& index,
              const ffi::Array<Expr>& count = ffi::Array<Expr>()) {
+    CheckConstants(b, index);
     if (b->space() != Space::kGlobal) {
       if (b->space() == Space::kShared) Report(b, index);
       return Expr();
     }
     if (Off()) return Expr();
+    outside_ = false;
     Expr guard;
     for (size_t d = 0; d < index.size(); ++d) {
       if (index[d].dtype().lanes > 1) continue;
@@ -190,11 +212,36 @@ class Guarder : public Mutator {
       bool one = count.empty() || !count[d].defined() || IsConst(count[d], 1);
       Expr low = Ge(begin, MakeConst(0, t));
       Expr high = one ? Lt(begin, extent) : Le(Add(begin, Cast(count[d], t)), extent);
-      if (!analyzer_.Prove(low)) guard = And(guard, low);
-      if (!analyzer_.Prove(high)) guard = And(guard, high);
+      for (const Expr& bound : {low, high}) {
+        if (analyzer_.Prove(bound)) continue;
+        guard = And(guard, bound);
+        outside_ = outside_ || ProveFast(Not(bound));
+      }
     }
     if (guard.defined()) ++guards_;
     return guard;
+  }
+
+  bool ProveFast(const Expr& cond) { return analyzer_.Prove(cond, arith::Tier::kFast); }
+
+  void WarnOutside(const std::string& access, const Buffer& b, const char* then) {
+    if (nothing_runs_) return;
+    std::string shape;
+    for (const Expr& e : b->shape) shape += (shape.empty() ? "" : ", ") + Spelled(e);
+    ctx_->Record("warning", span_, access, "never in range of the shape [" + shape + "]: " + then);
+  }
+
+  // No run can make a constant index right; only where nothing runs it may stand.
+  void CheckConstants(const Buffer& b, const ffi::Array<Expr>& index) {
+    for (size_t d = 0; d < index.size(); ++d) {
+      auto i = AsInt(index[d]), extent = AsInt(b->shape[d]);
+      if (!i || !extent || *extent == 0 || (*i >= 0 && *i < *extent)) continue;
+      if (nothing_runs_) continue;
+      // Normalise has counted a negative one from the end.
+      RaiseAt(span_, "IndexError", "index ", *i < 0 ? *i - *extent : *i, " of `", b->name,
+              "` is out of range: dimension ", d, " has extent ", *extent, "; index it from 0 to ",
+              *extent - 1);
+    }
   }
 
   void Report(const Buffer& b, const ffi::Array<Expr>& index) {
@@ -219,6 +266,8 @@ class Guarder : public Mutator {
   analysis::FactScope facts_;
   Span span_;
   int64_t guards_ = 0;
+  bool outside_ = false;       // the last guard never holds
+  bool nothing_runs_ = false;  // the statement stands under a condition that never holds
 };
 
 }  // namespace

@@ -123,6 +123,11 @@ class Selector : public Mutator {
       out->lowering = lowering.name;
       Restrict(op.get(), lowering);
       ctx_->Record("select-ops", op->span, Subject(op), lowering.name, refused);
+      if (lowering.caution != nullptr) {
+        if (auto text = lowering.caution(op.get(), octx)) {
+          ctx_->Record("warning", op->span, passes::SpelledName(op.get()), *text);
+        }
+      }
       return Stmt(out);
     }
     RaiseAt(op->span, "CompileError", passes::SpelledName(op.get()), " cannot be lowered for ",

@@ -56,9 +56,17 @@ std::optional<WarpGrid> PartitionWarps(int64_t m, int64_t n, int64_t warps, int 
   return best;
 }
 
+namespace {
+
+DataType TypeInMma(DataType t) {
+  return SameType(t, Float(32)) ? Tf32() : t;
+}
+
+}  // namespace
+
 const isa::MmaRow* ChooseMma(const GemmOperands& g, const Target& target, std::string* reason) {
-  auto tf32 = [](DataType t) { return SameType(t, Float(32)) ? Tf32() : t; };
-  DataType a = tf32(g.a->buffer->dtype), b = tf32(g.b->buffer->dtype), c = g.c->buffer->dtype;
+  DataType a = TypeInMma(g.a->buffer->dtype), b = TypeInMma(g.b->buffer->dtype);
+  DataType c = g.c->buffer->dtype;
   *reason = "no matrix instruction takes " + LanguageName(g.a->buffer->dtype) + " and " +
             LanguageName(g.b->buffer->dtype) + " into " + LanguageName(c);
   for (const isa::MmaRow& row : isa::MmaRows()) {
@@ -76,6 +84,22 @@ const isa::MmaRow* ChooseMma(const GemmOperands& g, const Target& target, std::s
     return &row;
   }
   return nullptr;
+}
+
+std::string NeedsOfMma(const GemmOperands& g, const Target& target) {
+  const DataType a = TypeInMma(g.a->buffer->dtype), b = TypeInMma(g.b->buffer->dtype);
+  const isa::MmaRow* found = nullptr;
+  std::string results;
+  for (const isa::MmaRow& row : isa::MmaRows()) {
+    if (!SameType(row.a, a) || !SameType(row.b, b) || !row.available(target)) continue;
+    const std::string c = LanguageName(row.c);
+    if (results.find(c) == std::string::npos) results += (found != nullptr ? " or " : "") + c;
+    if (found == nullptr || row.k < found->k) found = &row;
+  }
+  if (found == nullptr) return "";
+  return "They take A and B in shared memory or fragments, a fragment of " + results +
+         " as C, whole warps, and tiles of multiples of " + std::to_string(found->m) + "x" +
+         std::to_string(found->n) + "x" + std::to_string(found->k);
 }
 
 namespace {

@@ -28,5 +28,8 @@ std::optional<WarpGrid> PartitionWarps(int64_t m, int64_t n, int64_t warps, int 
 
 // The matrix instruction for these operands: nullptr with the reason when there is none.
 const isa::MmaRow* ChooseMma(const GemmOperands& g, const Target& target, std::string* reason);
+// What the target's matrix instructions for the types of A and B ask for, as a sentence; empty: it
+// has none.
+std::string NeedsOfMma(const GemmOperands& g, const Target& target);
 
 }  // namespace tilescale::ops

@@ -7,6 +7,8 @@ namespace tilescale::ops {
 
 using namespace ir;  // NOLINT
 
+extern const Lowering kGemmMma;
+
 namespace {
 
 std::optional<std::string> Refuse(const TileOpObj* op, const OpContext&) {
@@ -15,6 +17,14 @@ std::optional<std::string> Refuse(const TileOpObj* op, const OpContext&) {
     return "A and B must be in shared or global memory";
   }
   return std::nullopt;
+}
+
+// A surprise where the target has matrix instructions for these types.
+std::optional<std::string> Caution(const TileOpObj* op, const OpContext& ctx) {
+  const std::string needs = NeedsOfMma(OperandsOf(op), ctx.target);
+  auto reason = needs.empty() ? std::nullopt : kGemmMma.refuse(op, ctx);
+  if (!reason) return std::nullopt;
+  return "without matrix instructions, many times slower than with them: " + *reason + ". " + needs;
 }
 
 Stmt Nest(const TileOpObj* op) {
@@ -50,6 +60,6 @@ Stmt Nest(const TileOpObj* op) {
 }  // namespace
 
 extern const Lowering kGemmSimt;
-const Lowering kGemmSimt = {.name = "simt", .refuse = Refuse, .nest = Nest};
+const Lowering kGemmSimt = {.name = "simt", .refuse = Refuse, .nest = Nest, .caution = Caution};
 
 }  // namespace tilescale::ops

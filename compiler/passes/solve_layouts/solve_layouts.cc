@@ -3,10 +3,12 @@
 // says what it is asked, and writes its answer: a layout on each declaration and nest, a `convert`
 // op where two uses of a fragment differ.
 #include "compiler/ir/diag.h"
+#include "compiler/ir/visit.h"
 #include "compiler/passes/solve_layouts/collect.h"
 #include "support/diagnostics.h"
 
 #include <functional>
+#include <unordered_map>
 
 namespace tilescale {
 
@@ -172,6 +174,33 @@ class Writer : public Mutator {
   std::unordered_map<const StmtObj*, std::vector<Temporary>> temporaries_;
 };
 
+// A fragment that fills a thread's registers alone.
+void WarnOfSpills(const Kernel& kernel, const Problem& problem, const solver::Solution& solution,
+                  PassContext* ctx) {
+  constexpr int64_t kMost = target::Arch::kMaxRegistersPerThread;
+  std::unordered_map<const StorageObj*, Span> declared;
+  Walk(kernel->body, [&](const NodeObj* n) {
+    if (n->kind != NodeKind::kAlloc) return true;
+    const auto* alloc = static_cast<const AllocObj*>(n);
+    if (alloc->buffer.defined()) declared.emplace(alloc->buffer->storage.get(), alloc->span);
+    return true;
+  });
+  for (size_t i = 0; i < problem.fragments.size(); ++i) {
+    const solver::Fragment& f = problem.program.fragments[i];
+    const int64_t slots = solution.fragments[i].layout.Extent(kSlot);
+    const int64_t registers = (slots * f.bits + 31) / 32;
+    if (registers <= kMost) continue;
+    const int64_t threads = f.threads > 0 ? f.threads : problem.program.threads;
+    ctx->Record("warning", declared[problem.fragments[i]->storage.get()],
+                std::string(problem.fragments[i]->name),
+                std::to_string(slots) + " elements of " +
+                    LanguageName(problem.fragments[i]->dtype) + " on each of " +
+                    std::to_string(threads) + " threads take " + std::to_string(registers) +
+                    " registers, a thread has at most " + std::to_string(kMost) +
+                    ": the rest is in slow local memory. Take a smaller tile or more threads");
+  }
+}
+
 void Explain(const Problem& problem, const solver::Solution& solution, PassContext* ctx) {
   for (const auto& [span, subject] : problem.no_digits) {
     ctx->Record(
@@ -219,6 +248,7 @@ Kernel SolveKernel(const Func& f, const Kernel& k, PassContext* ctx) {
   Expected<solver::Solution> solution = solver::Solve(problem.program);
   if (!solution) RaiseAt(k->span, "CompileError", "Layout infer conflict: ", solution.reason());
   Explain(problem, *solution, ctx);
+  WarnOfSpills(k, problem, *solution, ctx);
   auto out = CopyNode(k.get());
   out->body = Writer(problem, *solution)(k->body);
   return Kernel(out);
