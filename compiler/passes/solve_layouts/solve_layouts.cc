@@ -177,7 +177,7 @@ class Writer : public Mutator {
 // A fragment that fills a thread's registers alone.
 void WarnOfSpills(const Kernel& kernel, const Problem& problem, const solver::Solution& solution,
                   PassContext* ctx) {
-  constexpr int64_t kMost = target::Arch::kMaxRegistersPerThread;
+  constexpr int64_t kMost = target::kMaxRegistersPerThread;
   std::unordered_map<const StorageObj*, Span> declared;
   Walk(kernel->body, [&](const NodeObj* n) {
     if (n->kind != NodeKind::kAlloc) return true;
