@@ -81,7 +81,7 @@ Cover CompareOwners(const Place& a, const Place& b) {
 
 // Elements of the two places in global memory are equal where their numbers are.
 bool Comparable(const Place& a, const Place& b) {
-  return &a == &b || (a.whole_bytes && b.whole_bytes && a.shift == b.shift &&
+  return &a == &b || (a.from_start && b.from_start && a.shift == b.shift &&
                       a.stride == b.stride && a.elem_bytes == b.elem_bytes);
 }
 

@@ -54,8 +54,8 @@ class Place {
   // Elements and the threads that touch them, sorted. Null: not enumerable.
   using Touches = std::vector<std::pair<int64_t, int64_t>>;
   const Touches* touches() const;
-  // The index counts whole bytes: other places may be compared.
-  bool whole_bytes = true;
+  // The index counts whole bytes from where the storage begins: other places may be compared.
+  bool from_start = true;
 
  private:
   mutable std::shared_ptr<Owners> owners_;

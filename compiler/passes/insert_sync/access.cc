@@ -56,6 +56,13 @@ void AccessReader::DeclareAlloc(const AllocObj* s) {
   placed_[s->buffer->storage.get()] = {s->offset, StorageBytes(s->buffer)};
 }
 
+void AccessReader::DeclareView(const ViewObj* s) {
+  const auto* addr = s->pointer.defined() ? s->pointer.as<AddrObj>() : nullptr;
+  if (addr != nullptr && addr->region->peer.defined()) {
+    home_[s->buffer->storage.get()] = addr->region->buffer->storage.get();
+  }
+}
+
 Expr AccessReader::Inline(const Expr& e) {
   return NameRanks(rank_, ranks_)(Substitute(e, binds_));
 }
@@ -220,7 +227,7 @@ void AccessReader::TakeShift(Place* place) const {
 
 std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& index,
                                                    int64_t count, const Expr& guard,
-                                                   const Access& a) {
+                                                   const Access& a, bool there) {
   auto place = std::make_shared<Place>();
   const VarObj* size = nullptr;  // the one size of the caller that the index names
   // Loops by their extents in order of appearance, so that equal nests have equal keys.
@@ -273,7 +280,8 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
   std::string key = Print(Substitute(index, canonical)) + loops + guards +
                     (place->stride != nullptr ? " in rows" : "") + " x" + std::to_string(count) +
                     " of " + std::to_string(b->dtype.bits) + " by " +
-                    std::to_string(first_thread_) + "+" + std::to_string(threads_);
+                    std::to_string(first_thread_) + "+" + std::to_string(threads_) +
+                    (there ? " there" : "");
   auto [it, fresh] = places_.emplace(std::pair(b->storage.get(), std::move(key)), place);
   if (!fresh) return it->second;
   place->index = index;
@@ -281,8 +289,8 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
   place->count = count;
   place->elem_bytes = std::max(1, b->dtype.bits / 8);
   place->bytes = a.bytes;
-  // Elements of less than a byte share theirs.
-  place->whole_bytes = b->dtype.bits % 8 == 0;
+  // A view of a peer's tensor begins anywhere in it; elements of less than a byte share theirs.
+  place->from_start = !there && b->dtype.bits % 8 == 0;
   place->threads = {first_thread_,
                     threads_,
                     kernel_->threads[0] + kernel_->extra_threads,
@@ -298,7 +306,8 @@ Access* AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, con
   if (space != Space::kShared && space != Space::kGlobal) return nullptr;
   Found found;
   Access& a = found.access;
-  a.storage = b->storage.get();
+  auto home = home_.find(b->storage.get());
+  a.storage = home == home_.end() ? b->storage.get() : home->second;
   a.shared = space == Space::kShared;
   a.span = span;
   a.by = reading_;
@@ -315,7 +324,7 @@ Access* AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, con
     return true;
   });
   Expr when = guard.defined() ? Inline(guard) : guard;
-  found.access.place = PlaceOf(b, full, count, when, a);
+  found.access.place = PlaceOf(b, full, count, when, a, home != home_.end());
   out->found.push_back(std::move(found));
   return &out->found.back().access;
 }
@@ -398,6 +407,7 @@ void AccessReader::Collect(const Stmt& s, Reading* out) {
         DeclareAlloc(static_cast<const AllocObj*>(n));
         return true;
       case NodeKind::kView:
+        DeclareView(static_cast<const ViewObj*>(n));
         ReadExpr(static_cast<const ViewObj*>(n)->pointer, Expr(), s->span, out);
         return false;
       case NodeKind::kStore: {

@@ -31,6 +31,7 @@ class AccessReader {
 
   void DeclareAlloc(const ir::AllocObj* s);
   void DeclareBind(const ir::BindObj* s);
+  void DeclareView(const ir::ViewObj* s);
   void EnterLoop(const ir::ForObj* s) { loops_[s->var.get()] = s; }
   // What is read next happens only where `cond` holds (does not hold).
   void EnterBranch(const ir::Expr& cond, bool holds);
@@ -65,7 +66,7 @@ class AccessReader {
               const ir::Span& span, Reading* out);
   void AddCall(const ir::CallObj* call, Reading* out);
   std::shared_ptr<const Place> PlaceOf(const ir::Buffer& b, const ir::Expr& index, int64_t count,
-                                       const ir::Expr& guard, const Access& a);
+                                       const ir::Expr& guard, const Access& a, bool there);
   void TakeShift(analysis::Place* place) const;
   void AddGuards(const ir::Expr& cond, analysis::Place* place) const;
   bool IsRowOf(const ir::VarObj* stride, const ir::Expr& index, const ir::Expr& guard,
@@ -85,6 +86,8 @@ class AccessReader {
   const ir::StmtObj* reading_ = nullptr;            // the innermost statement that is read
   std::unordered_set<const ir::VarObj*> declared_;  // by statements of the kernel
   std::vector<ir::Expr> conditions_;                // of the branches around
+  // Memory of a tensor on another rank, which may be this one: the tensor's storage.
+  std::unordered_map<const ir::StorageObj*, const ir::StorageObj*> home_;
   struct SlotOf {
     const ir::TokenObj* token;
     int64_t counter;
