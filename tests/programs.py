@@ -62,6 +62,19 @@ def copied(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @contextlib.contextmanager
+def calling(instead: Callable[..., Any]):
+    """Calls of kernels inside, those of each rank too, are calls of `instead`."""
+    from tilescale._jit.kernel import JITKernel
+
+    kept = JITKernel.__call__, JITKernel.entry_without_results
+    JITKernel.__call__, JITKernel.entry_without_results = instead, None
+    try:
+        yield
+    finally:
+        JITKernel.__call__, JITKernel.entry_without_results = kept
+
+
+@contextlib.contextmanager
 def recorded():
     """Calls of kernels inside are appended to the list that this gives."""
     from tilescale._jit.kernel import JITKernel
@@ -73,11 +86,8 @@ def recorded():
         calls.append(Launch(self, copied(args)))
         return original(self, *args, **kwargs)
 
-    JITKernel.__call__ = record
-    try:
+    with calling(record):
         yield calls
-    finally:
-        JITKernel.__call__ = original
 
 
 def load(name: str):
@@ -117,11 +127,8 @@ def replay(name: str, kernel: Any, run: Callable[..., Any]) -> float:
     def replacement(self, *args):
         return run(*args) if self.prim_func.__name__ == replaced else original(self, *args)
 
-    JITKernel.__call__ = replacement
-    try:
+    with calling(replacement):
         return call(load(module))
-    finally:
-        JITKernel.__call__ = original
 
 
 def relative(text: str) -> str:

@@ -189,13 +189,13 @@ def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, s
                 T.wait(T.signal(ready, r), at_least=iteration + 1)
             for i in T.Pipelined(mine * chunks, num_stages=stages):
                 t, part = b * mine + i // chunks, i % chunks * chunk
-                for r, (row, some) in enumerate(zip(rows, parts)):
+                for r, (row, some) in enumerate(zip(rows, parts, strict=True)):
                     at = T.if_then_else(t < tokens, place[t, r], -1)
                     T.copy(x[at, part : part + chunk], row, src_pe=r)
                     T.copy(weights[at, 0:topk], some, src_pe=r)
                 T.clear(total)
                 T.clear(weight)
-                for row, some in zip(rows, parts):
+                for row, some in zip(rows, parts, strict=True):
                     for j in T.Parallel(chunk):
                         total[j] += row[j]
                     for k in T.Parallel(topk):

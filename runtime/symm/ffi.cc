@@ -127,13 +127,7 @@ class HeapObj : public ffi::Object {
   /// Launches of this thread are the rank's from now on, until Leave. `caller`: the current stream
   /// on the rank's device.
   void Enter(int64_t rank, bool prepare, int64_t caller) {
-    CallGuarded([&] {
-      const int r = Checked(rank);
-      if (heap->closed()) throw Diag({}, "RuntimeError") << "the world of this launch is closed";
-      const Stream stream = heap->needs_own_streams() ? heap->stream(r) : Raw(caller);
-      SetLaunchPlace({heap, r, prepare, stream});
-      if (!heap->needs_own_streams() && !prepare) callers_.insert({r, stream});
-    });
+    CallGuarded([&] { EnterRank(Checked(rank), prepare, Raw(caller)); });
   }
   /// The same on a stream of MakeStream.
   void EnterOn(int64_t rank, bool prepare, int64_t stream) {
@@ -144,6 +138,36 @@ class HeapObj : public ffi::Object {
     });
   }
   void Leave() { SetLaunchPlace({}); }
+
+  /// `entry` for every rank. An argument that is an array has a value for each. All load before one
+  /// launches: loading a module may wait for running kernels, which may wait for the rank that is
+  /// loading.
+  void Launch(const ffi::Function& entry, const std::vector<Stream>& callers,
+              const ffi::AnyView* args, int32_t count) {
+    struct Place {
+      ~Place() { SetLaunchPlace({}); }
+    } leave;
+    std::vector<const ffi::ArrayObj*> arrays;
+    for (int32_t i = 0; i < count; ++i) {
+      arrays.push_back(args[i].as<ffi::ArrayObj>());
+      if (arrays[i] == nullptr || arrays[i]->size() == static_cast<size_t>(heap->ranks())) continue;
+      throw Diag({}, "ValueError") << "argument " << i << " has " << arrays[i]->size()
+                                   << " values, the world has " << heap->ranks() << " ranks";
+    }
+    std::vector<ffi::AnyView> own(args, args + count);
+    for (const bool prepare : {true, false}) {
+      if (!prepare) Order(callers, true);
+      for (int r = 0; r < heap->ranks(); ++r) {
+        EnterRank(r, prepare, callers[r]);
+        for (int32_t i = 0; i < count; ++i) {
+          if (arrays[i] != nullptr) own[i] = arrays[i]->at(r);
+        }
+        ffi::Any result;
+        entry.CallPacked(own.data(), count, &result);
+      }
+    }
+    Order(callers, false);
+  }
 
   /// A stream of the rank beside that of its launches, until the heap's object is dropped.
   int64_t MakeStream(int64_t rank) {
@@ -174,16 +198,10 @@ class HeapObj : public ffi::Object {
   /// those get later behind the ranks'. All ranks at once: a rank must not wait for another's end.
   /// Nothing where launches go to the callers' streams.
   void Fork(ffi::Array<int64_t> callers) {
-    CallGuarded([&] {
-      if (!heap->needs_own_streams()) return;
-      for (int r = 0; r < heap->ranks(); ++r) Order(r, Raw(callers[r]), heap->stream(r));
-    });
+    CallGuarded([&] { Order(Raw(callers), true); });
   }
   void Join(ffi::Array<int64_t> callers) {
-    CallGuarded([&] {
-      if (!heap->needs_own_streams()) return;
-      for (int r = 0; r < heap->ranks(); ++r) Order(r, heap->stream(r), Raw(callers[r]));
-    });
+    CallGuarded([&] { Order(Raw(callers), false); });
   }
 
   static constexpr bool _type_mutable = true;
@@ -194,6 +212,26 @@ class HeapObj : public ffi::Object {
   std::set<std::pair<int, Stream>> callers_;  // launched on since the last barrier: rank, stream
 
   static Stream Raw(int64_t handle) { return reinterpret_cast<Stream>(handle); }
+  static std::vector<Stream> Raw(const ffi::Array<int64_t>& handles) {
+    std::vector<Stream> streams;
+    for (const int64_t handle : handles) streams.push_back(Raw(handle));
+    return streams;
+  }
+
+  void EnterRank(int rank, bool prepare, Stream caller) {
+    if (heap->closed()) throw Diag({}, "RuntimeError") << "the world of this launch is closed";
+    const Stream stream = heap->needs_own_streams() ? heap->stream(rank) : caller;
+    SetLaunchPlace({heap, rank, prepare, stream});
+    if (!heap->needs_own_streams() && !prepare) callers_.insert({rank, stream});
+  }
+
+  void Order(const std::vector<Stream>& callers, bool fork) {
+    if (!heap->needs_own_streams()) return;
+    for (int r = 0; r < heap->ranks(); ++r) {
+      const Stream own = heap->stream(r);
+      fork ? Order(r, callers[r], own) : Order(r, own, callers[r]);
+    }
+  }
 
   int Checked(int64_t rank) const {
     if (rank >= 0 && rank < heap->ranks()) return static_cast<int>(rank);
@@ -210,6 +248,20 @@ class HeapObj : public ffi::Object {
     device.DestroyEvent(event);
   }
 };
+
+// The heap, the kernel's entry, the current stream of each rank's device, the arguments.
+void LaunchRanks(ffi::PackedArgs given, ffi::Any*) {
+  CallGuarded([&] {
+    auto* heap = const_cast<HeapObj*>(given[0].cast<const HeapObj*>());
+    const auto entry = given[1].cast<ffi::Function>();
+    const int ranks = heap->heap->ranks();
+    std::vector<Stream> callers;
+    for (int r = 0; r < ranks; ++r) {
+      callers.push_back(reinterpret_cast<Stream>(given[2 + r].cast<int64_t>()));
+    }
+    heap->Launch(entry, callers, given.data() + 2 + ranks, given.size() - 2 - ranks);
+  });
+}
 
 ffi::ObjectRef Open(ffi::String transport, int64_t ranks, int64_t own, int64_t limit,
                     ffi::String address, int64_t device) {
@@ -311,6 +363,7 @@ TVM_FFI_STATIC_INIT_BLOCK() {
   refl::ObjectDef<CoordinatorObj>(refl::init(false)).def("address", &CoordinatorObj::Address);
   refl::GlobalDef()
       .def("tilescale.runtime.open_heap", Guarded(&Open))
+      .def_packed("tilescale.runtime.launch_ranks", &LaunchRanks)
       .def("tilescale.runtime.coordinator", Guarded(&MakeCoordinator))
       .def("tilescale.runtime.meet", Guarded(&MeetAt))
       .def("tilescale.runtime.stream_value", Guarded(&StreamValue))

@@ -192,3 +192,30 @@ def test_ranks_that_are_not_sure_to_be_reached(form):
         A, B = w.tensor(8), w.tensor((4, 8))
         w.launch(kernel, A, B, 0)
         w.barrier()
+
+
+def test_launches_without_a_barrier_keep_each_tensor_once():
+    @T.prim_func
+    def main(A: T.Tensor((8,), "float32"), B: T.Tensor((8,), "float32"), pe: T.int32):
+        with T.Kernel(1, threads=32):
+            T.put(A, B, peer=pe)
+
+    kernel = tilescale.compile(main, target="sim")
+    with World(2, target="sim") as w:
+        given = w.tensor(8, name="A"), w.tensor(8, name="B")
+        for _ in range(5):
+            w.launch(kernel, *given, PerRank([1, 0]))
+        assert set(w._launched) == {id(t) for t in given}
+        w.barrier()
+        assert not w._launched
+
+
+def test_arguments_of_another_number_of_ranks():
+    with World(3, target="sim") as w:
+        of_three = w.tensor(8, name="A")
+    with World(2, target="sim") as w:
+        kernel = program()
+        with pytest.raises(ValueError, match=r"^argument 0 has 3 values, the world has 2 ranks$"):
+            w.launch(kernel, of_three, w.tensor(8, name="B"))
+        with pytest.raises(TypeError, match=r"^Expect arg\[0\] to be pointer: main\.A is a tensor"):
+            w.launch(kernel, [1.0, 2.0], w.tensor(8, name="B"))

@@ -124,6 +124,7 @@ class JITKernel:
         self.executable = _executable(marked, target.text, options)
         self.params = [KernelParam(record) for record in self.executable.params()]
         self._input_names = [p.name for p in self.params if not p.is_output]
+        self._returns = bool(returned)
         self._run = self.executable.entry()
         for text in self.warnings():
             warn(f"{func.__name__}: {text}")
@@ -136,6 +137,11 @@ class JITKernel:
         except Exception as error:
             hide_own_frames(error)
             raise
+
+    @property
+    def entry_without_results(self) -> Any:
+        """What a call comes down to; None if it allocates outputs."""
+        return None if self._returns else self._run
 
     def _positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """All inputs by position."""

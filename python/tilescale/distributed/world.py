@@ -15,18 +15,22 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .._ffi import function
+from .._ffi import function, tvm_ffi
 from .._jit import machine
 from ..language.dtypes import dtype as _dtype
+from ..language.report import hide_own_frames
 from ..targets import Target
 from . import streams
+
+_NUMBERS = frozenset({int, float, bool})
 
 
 class SymmetricTensor:
     """One tensor on every rank, at the same place of each rank's symmetric memory. `t[r]` is that of rank r."""
 
-    def __init__(self, parts: list[Any], shape: tuple[int, ...], data_type: Any, name: str) -> None:
+    def __init__(self, parts: list[Any], of_ranks: Any, shape: tuple[int, ...], data_type: Any, name: str) -> None:
         self._parts = parts
+        self._of_ranks = of_ranks  # the same memory, as a kernel's entry takes it
         self.shape = shape
         self.dtype = data_type
         self.name = name
@@ -110,7 +114,9 @@ class World:
         self.ranks = _count(ranks, "the number of ranks")
         self.on_gpu = self.target.text.split()[0] != "sim"
         self._heap = function("runtime.open_heap")("local" if self.on_gpu else "sim", self.ranks, -1, 0, "", 0)
-        self._launched: list[Any] = []
+        self._devices = [int(self._heap.device_of(r)) for r in range(self.ranks)]
+        self._launch_ranks = function("runtime.launch_ranks")
+        self._launched: dict[int, Any] = {}  # tensors of launches that nobody has waited for, each once
         self._tensors = 0
 
     def __enter__(self) -> "World":
@@ -133,23 +139,35 @@ class World:
         name = name or f"tensor_{self._tensors}"
         self._tensors += 1
         parts = [self._heap.tensor(r, list(extents), str(data_type), name) for r in range(self.ranks)]
-        return SymmetricTensor([framework_tensor(p, self.on_gpu) for p in parts], extents, data_type, name)
+        framework = [framework_tensor(p, self.on_gpu) for p in parts]
+        return SymmetricTensor(framework, tvm_ffi.convert(parts), extents, data_type, name)
 
     def launch(self, kernel: Any, *args: Any) -> None:
         """Launches `kernel` on every rank. A SymmetricTensor stands for each rank's part, a PerRank for its values, all
         else is the same for all ranks. Returns at once: `barrier` waits, and raises what the kernels ran into."""
         if not callable(kernel):
             raise TypeError(f"a launch needs a compiled kernel, got {kernel!r}")
-        by_rank = [[self._argument(a, r) for a in args] for r in range(self.ranks)]
-        streams = [self._caller_stream(r) for r in range(self.ranks)]
+        callers = self._caller_streams()
+        entry = getattr(kernel, "entry_without_results", None)
+        if entry is not None:
+            try:
+                self._launch_ranks(self._heap, entry, *callers, *[self._given(x) for x in args])
+            except Exception as error:
+                hide_own_frames(error)
+                raise
+            return
+        columns = [self._values(x) for x in args]
         # Loading a module may wait for running kernels, which may wait for the rank that is loading: all load first.
-        for r in range(self.ranks):
-            self._as_rank(r, kernel, by_rank[r], streams[r], prepare=True)
-        self._launched.append(by_rank)
-        self._heap.fork(streams)
-        for r in range(self.ranks):
-            self._as_rank(r, kernel, by_rank[r], streams[r], prepare=False)
-        self._heap.join(streams)
+        for prepare in (True, False):
+            if not prepare:
+                self._heap.fork(callers)
+            for r, caller in enumerate(callers):
+                self._heap.enter(r, prepare, caller)
+                try:
+                    kernel(*(column[r] for column in columns))
+                finally:
+                    self._heap.leave()
+        self._heap.join(callers)
 
     # One rank's stream without a kernel of the program: `stream=None` is the one of its launches.
 
@@ -195,7 +213,7 @@ class World:
         )
 
     def _on_stream(self, rank: int, stream: WorldStream | None, gpu: Any, kernel: Any, args: list[Any]) -> None:
-        callers = [self._caller_stream(r) for r in range(self.ranks)]
+        callers = self._caller_streams()
         on = stream.handles[rank] if stream is not None else int(self._heap.stream_of(rank, callers[rank]))
         if self.on_gpu:
             if stream is None:
@@ -204,7 +222,8 @@ class World:
             if stream is None:
                 self._heap.join(callers)
             return
-        self._launched.append([args])
+        for a in args:
+            self._keep(a)
         for prepare in (True, False):
             self._heap.enter_on(rank, prepare, on)
             try:
@@ -212,27 +231,40 @@ class World:
             finally:
                 self._heap.leave()
 
-    def _as_rank(self, rank: int, kernel: Any, args: list[Any], stream: int, prepare: bool) -> None:
-        self._heap.enter(rank, prepare, stream)
-        try:
-            kernel(*args)
-        finally:
-            self._heap.leave()
+    def _given(self, x: Any) -> Any:
+        """An argument for the launch of all ranks: an array where each has its own. It lives until a barrier."""
+        kind = type(x)
+        if kind is SymmetricTensor:
+            self._launched[id(x)] = x
+            return x._of_ranks
+        if kind in _NUMBERS:
+            return x
+        return self._values(x) if kind in (PerRank, list, tuple) else self._keep(x)
 
-    def _argument(self, x: Any, rank: int) -> Any:
-        if isinstance(x, SymmetricTensor):
-            return x[rank]
-        if isinstance(x, PerRank):
-            if len(x.values) != self.ranks:
-                raise ValueError(f"PerRank has {len(x.values)} values, the world has {self.ranks} ranks")
-            return x.values[rank]
+    def _values(self, x: Any) -> Sequence[Any]:
+        """The same for a launch of each rank."""
+        if type(x) is SymmetricTensor:
+            return self._keep(x)._parts
+        if type(x) is not PerRank:
+            return [self._keep(x)] * self.ranks
+        if len(x.values) != self.ranks:
+            raise ValueError(f"PerRank has {len(x.values)} values, the world has {self.ranks} ranks")
+        return [self._keep(value) for value in x.values]
+
+    def _keep(self, x: Any) -> Any:
+        if type(x) is SymmetricTensor or hasattr(type(x), "__dlpack__"):
+            self._launched[id(x)] = x
         return x
 
-    def _caller_stream(self, rank: int) -> int:
+    def _caller_streams(self) -> list[int]:
+        """The current stream of each rank's device."""
         torch = sys.modules.get("torch")
         if not self.on_gpu or torch is None:
-            return 0
-        return int(torch.cuda.current_stream(self._heap.device_of(rank)).cuda_stream)
+            return [0] * self.ranks
+        raw = getattr(torch._C, "_cuda_getCurrentRawStream", None)  # a tenth of the time of the public way
+        if raw is not None:
+            return [raw(device) for device in self._devices]
+        return [int(torch.cuda.current_stream(device).cuda_stream) for device in self._devices]
 
     def device(self, rank: int) -> str:
         """Where the tensors of a rank are, as torch says it."""
@@ -245,7 +277,7 @@ class World:
         if self._heap.closed():
             raise RuntimeError("the world of this barrier is closed")
         try:
-            self._heap.barrier([self._caller_stream(r) for r in range(self.ranks)] if self.on_gpu else [])
+            self._heap.barrier(self._caller_streams() if self.on_gpu else [])
         finally:
             self._launched.clear()
 
