@@ -96,6 +96,7 @@ class Subject:
         self.lowered = launch.lowered()
         self.faults = faults(launch)
         self.seeds = range(seeds)
+        self.kernels: dict[Any, Any] = {}
         run = self.entry(-1)
         self.clean = [self.outputs(run, seed) for seed in self.seeds]
         # Atomics of floating point add in the order of the schedule.
@@ -115,7 +116,9 @@ class Subject:
     def outputs(self, run: Any, seed: int) -> list[np.ndarray]:
         os.environ["TILESCALE_SIM_SEED"] = str(seed)
         if self.launch.program is not None:
-            return [np.array(programs.replay(self.launch.program, self.launch.kernel, run) <= ERROR, np.float64)]
+            with rank_faults.memoised(self.kernels):
+                error = programs.replay(self.launch.program, self.launch.kernel, run)
+            return [np.array(error <= ERROR, np.float64)]
         args = programs.copied(self.launch.args)
         result = run(*args)
         tensors = [x for x in args if hasattr(x, "__dlpack__")]
@@ -163,7 +166,7 @@ class ByHand:
     def judge(self, fault: int) -> list[str]:
         program, ranks = self.made[fault].program, self.made[fault].ranks
         if ranks not in self.clean:
-            text = (rank_faults.FOLDER / f"{program}.py").read_text()
+            text = rank_faults.file(program).read_text()
             said = rank_faults.run(program, text, ranks, self.seeds)
             assert not any(said), f"{program} without a fault, {ranks} ranks: {said}"
             self.clean.add(ranks)
@@ -214,7 +217,8 @@ def environment() -> dict[str, str]:
     return {
         **os.environ,
         "TILESCALE_TARGET": "sim",
-        "TILESCALE_CACHE": "0",
+        "TILESCALE_CACHE": "1",  # a program of several ranks is run again as a whole, with the same other kernels
+        "TILESCALE_CACHE_DIR": str(ROOT / "build" / "mutants-cache"),
         "TILESCALE_VERIFY": "0",
         "TILESCALE_SIM_HANG_MS": "300",
         "TILESCALE_SIM_STRICT_STORES": "1",

@@ -36,6 +36,8 @@ PROGRAMS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     # Of several ranks: the call gives how wrong the result is.
     "put_signal": ("distributed/put_signal", lambda m: m.run(2, "sim", 72, 40, 2)[0]),
     "simple_shift": ("distributed/simple_shift", lambda m: m.run(2, "sim", 40, 24)),
+    # Moves by bulk copies; their device function has faults by hand.
+    "bulk_copies": ("distributed/put_get", lambda m: m.run(2, "sim", 9001, 3, 8192, ("block",))),
     "allgather": ("distributed/allgather", lambda m: m.run(2, "sim", 20, 24, 2)),
 }
 

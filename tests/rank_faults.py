@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Mistakes of the people who write programs of several ranks: a line of an example changed, which the simulator must
-notice. `./dev mutants` runs them all, next to the faults that the compiler would make.
+notice; and mistakes of those who write device functions: a line of a header in `device/` changed. `./dev mutants` runs
+them all, next to the faults that the compiler would make.
 
     python tests/rank_faults.py [PROGRAM …]     what each of them ends as, under one seed
 """
 
 import contextlib
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).resolve().parents[1] / "examples" / "distributed"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "examples" / "distributed"
 SEEDS = 5  # nearly always enough: an order that is not there is missed at every seed
 MOST_SEEDS = 20  # for a fault that only a rare turn of events shows
 WRONG = "wrong result"
@@ -35,7 +38,10 @@ CALLS: dict[str, Callable[[Any, int], float]] = {
     "summa": lambda m, ranks: m.run(ranks, "sim", 16, 16, 32),
     "moe": lambda m, ranks: m.run(ranks, "sim", 11, 8),
     "moe_direct": lambda m, ranks: m.run(ranks, "sim", 11, 8),
+    # By bulk copies: once round the ring of pieces and on, and a run that is no multiple of 16 bytes.
+    "bulk_copies": lambda m, ranks: m.run(ranks, "sim", 45869, 2, 36868, ("block",)),
 }
+FILES = dict.fromkeys(CALLS, "") | {"bulk_copies": "put_get"}  # where it has another name
 BOUND = 5e-3  # a larger error than this is a wrong result
 
 
@@ -47,15 +53,23 @@ class Fault:
     kind: str
     ranks: int
     edits: tuple[tuple[str, str, int], ...]
+    header: str = ""  # of the device: the edits are there, the program is as it is
+
+    def file(self) -> Path:
+        return ROOT / "device" / "tilescale" / self.header if self.header else file(self.program)
 
     def text(self) -> str:
-        text = (FOLDER / f"{self.program}.py").read_text()
+        text = self.file().read_text()
         for old, new, n in self.edits:
             parts = text.split(old)
             if len(parts) < n + 2:
-                raise ValueError(f"{self.program}.py has {len(parts) - 1} places like: {old}")
+                raise ValueError(f"{self.file().name} has {len(parts) - 1} places like: {old}")
             text = old.join(parts[: n + 1]) + new + old.join(parts[n + 1 :])
         return text
+
+
+def file(program: str) -> Path:
+    return FOLDER / f"{FILES[program] or program}.py"
 
 
 def change(program: str, kind: str, old: str, new: str, n: int = 0, ranks: int = 2) -> Fault:
@@ -66,6 +80,11 @@ def drop(program: str, kind: str, statement: str, n: int = 0, ranks: int = 2) ->
     return change(program, kind, statement, "pass", n, ranks)
 
 
+def bulk(kind: str, old: str, new: str = "", n: int = 0) -> Fault:
+    """In the device function that moves by bulk copies."""
+    return Fault("bulk_copies", kind, 2, ((old, new, n),), "comm/bulk.cuh")
+
+
 def early(program: str, signal: str, before: str, ranks: int = 2) -> Fault:
     """`signal` comes with `before`, not where it stands."""
     return Fault(program, "signal too early", ranks, ((signal, "pass", 0), (before, f"{signal}; {before}", 0)))
@@ -74,6 +93,7 @@ def early(program: str, signal: str, before: str, ranks: int = 2) -> Fault:
 WEAK, SCOPE, FENCE = "release or acquire weakened", "wrong scope", "missing fence"
 SYNC, WARP, QUIET = "missing barrier of the block", "missing barrier of the warp", "missing quiet"
 LOST, WAIT, LAST, COUNT = "missing signal", "missing wait", "missing last wait", "wrong count"
+PROXY, BYTES, GROUP, PHASE = "missing async-proxy fence", "wrong byte count", "wrong bulk-group wait", "wrong phase"
 REUSE, PEER, PLACE, RANKS = "buffer reused too early", "wrong peer", "wrong place", "missing barrier of ranks"
 
 PG, MP, ST, AA, AT = "put_get", "message_passing", "remote_st", "all_to_all", "post_attn_all2all_transpose"
@@ -243,14 +263,36 @@ FAULTS: list[Fault] = [
     change(ED, PLACE, "base + number[t] - 1", "base + number[t]"),
     drop(ED, RANKS, "T.barrier_blocks(barrier)", 1),
     change(ED, PEER, "src_pe=at // tokens", "src_pe=rank"),
+    bulk(PROXY, "ptx::fence_proxy_async();"),
+    bulk(WAIT, "ptx::mbar_wait(full + s, phase);"),
+    bulk(PHASE, "phase ^= 1;"),
+    bulk(PHASE, "ptx::mbar_wait(full + s, phase)", "ptx::mbar_wait(full + s, phase ^ 1)"),
+    bulk(BYTES, "expect_tx(full + fill, n)", "expect_tx(full + fill, n - 16)"),
+    bulk(BYTES, "expect_tx(full + fill, n)", "expect_tx(full + fill, n + 16)"),
+    bulk(BYTES, "expect_tx(full + fill, n)", "expect_tx(full + fill, Piece)"),
+    bulk(BYTES, "ptx::mbar_arrive_expect_tx(full + fill, n)", "ptx::mbar_arrive(full + fill)"),
+    bulk(BYTES, "from + loaded, n, full + fill", "from + loaded, n - 16, full + fill"),
+    bulk(BYTES, "bytes - at < Piece ? (u32)(bytes - at) : (u32)Piece);", "(u32)Piece);"),
+    bulk(LOST, "ptx::mbar_arrive_expect_tx(full + fill, n)", "ptx::mbar_expect_tx(full + fill, n)"),
+    bulk(PLACE, "from + loaded, n, full + fill", "from + loaded, n, full"),
+    bulk(COUNT, "ptx::mbar_init(full + s, 1)", "ptx::mbar_init(full + s, 2)"),
+    bulk(GROUP, "ptx::bulk_commit();"),
+    bulk(GROUP, "ptx::bulk_wait_read<kLag>();"),
+    bulk(GROUP, "ptx::bulk_wait_read<kLag>();", "ptx::bulk_wait_read<kLag + 1>();"),
+    bulk(GROUP, "ptx::bulk_wait<0>();"),
+    bulk(GROUP, "ptx::bulk_wait<0>();", "ptx::bulk_wait<1>();"),
+    bulk(GROUP, "ptx::bulk_wait<0>();", "ptx::bulk_wait_read<0>();"),
+    bulk(REUSE, "loaded < (i64)(Stages - kLag) * Piece", "loaded < (i64)Stages * Piece"),
+    bulk("missing initialisation", "for (int s = 0; s < Stages; ++s) ptx::mbar_init(full + s, 1);"),
+    bulk("missing initialisation", "s < Stages; ++s", "s + 1 < Stages; ++s"),
 ]
 
 
 class Memo:
     """tilescale.compile that gives the kernel it gave for the same text and options."""
 
-    def __init__(self, compile: Callable[..., Any]) -> None:
-        self.compile, self.kernels = compile, {}
+    def __init__(self, compile: Callable[..., Any], kernels: dict[Any, Any]) -> None:
+        self.compile, self.kernels = compile, kernels
 
     def __call__(self, func: Any, **options: Any) -> Any:
         from tilescale._ffi import function
@@ -262,11 +304,12 @@ class Memo:
 
 
 @contextlib.contextmanager
-def memoised():
+def memoised(kernels: dict[Any, Any] | None = None):
+    """A dictionary, if one is given, keeps the kernels for the next time."""
     import tilescale
 
     original = tilescale.compile
-    tilescale.compile = Memo(original)
+    tilescale.compile = Memo(original, {} if kernels is None else kernels)
     try:
         yield
     finally:
@@ -300,8 +343,28 @@ def of(program: str) -> list[Fault]:
     return [fault for fault in FAULTS if fault.program == program]
 
 
+@contextlib.contextmanager
+def header(fault: Fault):
+    """Kernels are compiled with the header that the fault changes."""
+    from tilescale._ffi import function
+
+    named = function("sim.set_include_folders")
+    with tempfile.TemporaryDirectory() as folder:
+        changed = Path(folder) / "tilescale" / fault.header
+        changed.parent.mkdir(parents=True)
+        changed.write_text(fault.text())
+        named([folder, str(ROOT / "sim" / "include"), str(ROOT / "device")])
+        try:
+            yield
+        finally:
+            named([])
+
+
 def judge(fault: Fault, seeds: list[int]) -> list[str]:
-    return run(fault.program, fault.text(), fault.ranks, seeds)
+    if not fault.header:
+        return run(fault.program, fault.text(), fault.ranks, seeds)
+    with header(fault):
+        return run(fault.program, file(fault.program).read_text(), fault.ranks, seeds)
 
 
 def main() -> int:

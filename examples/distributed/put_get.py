@@ -78,15 +78,15 @@ def get_program(kind, N, block=512, dtype="float32"):
     return get
 
 
-def run_one(make, kind, ranks, target, N, iterations):
+def run_one(make, kind, ranks, target, N, iterations, block):
     """How many elements are wrong. The launches follow each other without a barrier of the host."""
-    kernel = tilescale.compile(make(kind, N), target=target)
+    kernel = tilescale.compile(make(kind, N, block), target=target)
     with World(ranks, target=target) as w:
         late = harness.Late(w)
         A = [w.tensor((N,), name=f"A{i}") for i in range(iterations)]
         out = [w.tensor((N,), name=f"out{i}") for i in range(iterations)]
         mine, inbox = w.tensor((N,), name="mine"), w.tensor((N,), name="inbox")
-        signals = w.tensor((T.ceildiv(N, 512), 2), "int32", name="signals")
+        signals = w.tensor((T.ceildiv(N, block), 2), "int32", name="signals")
         inputs = harness.normal(iterations, ranks, N)
         harness.poison(mine, inbox, *out)
         for i in range(iterations):
@@ -99,9 +99,9 @@ def run_one(make, kind, ranks, target, N, iterations):
         return sum(harness.wrong(harness.gathered(out[i]), 2 * inputs[i][origin]) for i in range(iterations))
 
 
-def run(ranks=2, target=None, N=1300, iterations=3):
-    forms = [(make, kind) for make in (put_program, get_program) for kind in ("block", "warp")]
-    return sum(run_one(make, kind, ranks, target, N, iterations) for make, kind in forms)
+def run(ranks=2, target=None, N=1300, iterations=3, block=512, kinds=("block", "warp")):
+    forms = [(make, kind) for make in (put_program, get_program) for kind in kinds]
+    return sum(run_one(make, kind, ranks, target, N, iterations, block) for make, kind in forms)
 
 
 def main(arguments=None):
