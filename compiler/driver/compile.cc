@@ -123,8 +123,10 @@ ir::Func WithOptions(const ir::Func& f, const ffi::Map<ffi::String, ffi::Any>& o
 }
 
 std::string EmitText(const ir::Func& f, const target::Target& target) {
-  const std::string text = codegen::EmitCuda(f, target);
-  return knobs::Watchdog().empty() ? text : "#define TS_WATCHDOG 1\n" + text;
+  std::string text = codegen::EmitCuda(f, target);
+  if (knobs::HeapDebug()) text = "#define TS_HEAP_DEBUG 1\n" + text;
+  if (!knobs::Watchdog().empty()) text = "#define TS_WATCHDOG 1\n" + text;
+  return text;
 }
 
 std::optional<std::string> CacheText(const ir::Func& f, const target::Target& target) {
