@@ -2,17 +2,27 @@
 """A transport whose peers cannot be loaded or stored: programs of put, get and signals run on it, a program that loads
 or stores a peer's memory is told the line."""
 
+import importlib
 import inspect
 import re
+import sys
 
 import numpy as np
 import pytest
 import tilescale
 import tilescale.language as T
+from rank_faults import FOLDER
+from rank_programs import RANKS, check_tiles, launch, raw
 from tilescale import sim
 from tilescale.distributed import World
 
 N = 300
+# Not moe, which loads counters of its peers, nor ag_gemm, of which one form uses the copy engine.
+PROGRAMS = [
+    "put_get", "put_signal", "simple_shift", "allgather", "all_to_all", "pre_attn_all2all",
+    "post_attn_all2all_transpose", "all_reduce", "reduce_scatter", "broadcast", "gemm_rs", "gemm_ar",
+    "sp_attention", "summa", "message_passing", "moe_direct", "remote_st",
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +96,52 @@ def test_meetings(ranks, seeds):
                 np.testing.assert_array_equal(np.asarray(C[r])[:ranks], [inputs[i - 1] for i in range(ranks)])
 
 
+@pytest.mark.parametrize("direction", ["put", "get"])
+@pytest.mark.parametrize("source", ["global", "shared", "fragment"])
+def test_ragged_tiles(direction, source):
+    check_tiles(direction, source)
+
+
+def test_strided_tiles_through_a_pipeline():
+    """A tile turned and with gaps between its rows, to the next rank and back from there several turns ahead."""
+    rows, columns, turns = 12, 40, 5
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((turns, columns, 2 * rows), "float32"),
+        B: T.Tensor((turns, rows, columns), "float32"),
+        C: T.Tensor((turns, rows, columns), "float32"),
+        bar: T.Tensor((RANKS,), "int32"),
+    ):
+        with T.Kernel(1, threads=64):
+            after = (T.get_rank() + 1) % T.get_num_ranks()
+            s = T.alloc_shared((rows, columns), "float32")
+            for i in T.serial(turns):
+                for y, x in T.Parallel(rows, columns):
+                    s[y, x] = A[i, x, 2 * y]
+                T.copy(s, B[i, 0:rows, 0:columns], dst_pe=after)
+            T.barrier_blocks(bar)
+            for i in T.Pipelined(turns, num_stages=3):
+                T.copy(B[i, 0:rows, 0:columns], s, src_pe=after)
+                T.copy(s, C[i, 0:rows, 0:columns])
+
+    a = [raw((turns, columns, 2 * rows), "float32") for _ in range(RANKS)]
+    none = [np.zeros((turns, rows, columns), "float32") for _ in range(RANKS)]
+    bar = [np.zeros((RANKS,), np.int32) for _ in range(RANKS)]
+    _, b, c, _ = launch(main, {"A": a, "B": none, "C": none, "bar": bar})
+    want = [x[:, :, ::2].swapaxes(1, 2).copy() for x in a]
+    for r in range(RANKS):
+        np.testing.assert_array_equal(b[r].view(np.uint8), want[r - 1].view(np.uint8))
+        np.testing.assert_array_equal(c[r].view(np.uint8), want[r].view(np.uint8))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_of_tiles_and_signals(name):
+    if str(FOLDER) not in sys.path:
+        sys.path.insert(0, str(FOLDER))
+    importlib.import_module(name).main(["--ranks", "2", "--target", "sim"])
+
+
 def peer_load():
     @T.prim_func
     def main(A: T.Tensor((4,), "int32"), B: T.Tensor((4,), "int32")):
@@ -107,18 +163,7 @@ def peer_wait():
     return main, "load of A[3]"
 
 
-def peer_store():
-    @T.prim_func
-    def main(A: T.Tensor((4,), "int32"), B: T.Tensor((4,), "int32")):
-        with T.Kernel(1, threads=32):
-            x = T.alloc_fragment((4,), "int32")
-            T.copy(B, x)
-            T.copy(x, A, dst_pe=1 - T.get_rank())  # the line
-
-    return main, "store to A["
-
-
-@pytest.mark.parametrize("make", [peer_load, peer_wait, peer_store])
+@pytest.mark.parametrize("make", [peer_load, peer_wait])
 def test_a_peer_access_is_told_its_line(make, monkeypatch):
     func, what = make()
     lines, first = inspect.getsourcelines(make)

@@ -2,6 +2,7 @@
 // Statements as C++: one statement a line, `#line` before each that has a place (simulator.md §1).
 #include "compiler/codegen/cuda/printer.h"
 #include "compiler/ir/build.h"
+#include "compiler/ir/visit.h"
 #include "compiler/isa/instr.h"
 #include "support/diagnostics.h"
 
@@ -62,11 +63,29 @@ void Printer::Alloc(const ir::AllocObj* s) {
   }
 }
 
+namespace {
+
+// Does a store move an element from or to another rank? Those of tiles do; T.ld and T.st are calls.
+bool Moves(const ir::StoreObj* s) {
+  auto is_remote = [](const ir::Buffer& b) { return b->storage->root() == ir::Root::kHeap; };
+  bool found = is_remote(s->buffer);
+  ir::Walk(s->value, [&](const ir::NodeObj* n) {
+    const auto* load =
+        n->kind == ir::NodeKind::kLoad ? static_cast<const ir::LoadObj*>(n) : nullptr;
+    found = found || (load != nullptr && is_remote(load->buffer));
+    return !found;
+  });
+  return found;
+}
+
+}  // namespace
+
 void Printer::Store(const ir::StoreObj* s) {
   std::string place = s->value.dtype().lanes > 1
                           ? VectorPlace(s->buffer, s->index[0], s->value.dtype(), true)
                           : Element(s->buffer, s->index.empty() ? ir::MakeConst(0) : s->index[0]);
   std::string text = place + " = " + Value(s->value) + ";";
+  if (Moves(s)) text = "{ TS_MOVE(); " + text + " }";
   Put(s->guard.defined() ? "if (" + IndexOrValue(s->guard) + ") " + text : text);
 }
 
