@@ -209,6 +209,75 @@ def test_autotuner_of_a_plain_function():
     np.testing.assert_array_equal(best.kernel(a), a * np.float32(3))
 
 
+def test_autotune_options(monkeypatch):
+    """Each option does what it says: inputs are made once, a parameter does not choose, slow ones are not measured on."""
+    from tilescale._jit import autotune as tuning
+    from tilescale.profiler.profiler import Profiler
+
+    seen = []
+    limits = []
+
+    def bench(self, func=None, *, warmup, rep, input_tensors, early_stop_baseline=None):
+        seen.append(input_tensors)
+        limits.append(early_stop_baseline)
+        return 4.0 / len(limits)
+
+    monkeypatch.setattr(Profiler, "do_bench", bench)
+    tune = tilescale.autotune(
+        configs=[{"block": 32}, {"block": 64}, {"block": 96}],
+        cache_input_tensors=True,
+        do_not_specialize="factor",
+        early_stop=True,
+        early_stop_factor=1.5,
+    )
+    impl = tune(tilescale.jit(target=SIM, out_idx=-1)(scaled))
+    first = impl.tune(100, factor=1.0)
+    assert first.config == {"block": 96}
+    assert limits == [None, 6.0, 3.0] and seen[0] is not None and all(x is seen[0] for x in seen)
+    assert impl.tune(100, factor=2.0) is first and len(limits) == 3
+    assert impl.tune(101, factor=2.0) is not first
+
+    clock = iter(range(0, 10000, 50))
+    monkeypatch.setattr(tuning.time, "monotonic", lambda: next(clock))
+    late = tilescale.autotune(configs=[{"block": 32}], timeout=40)(tilescale.jit(target=SIM, out_idx=-1)(scaled))
+    with pytest.raises(RuntimeError, match="no configuration could be compiled and run") as error:
+        late.tune(100)
+    assert str(error.value.__cause__) == "it took more than 40 s: give it a larger timeout"
+
+
+def test_slow_functions_are_not_measured_further():
+    from tilescale.profiler import do_bench
+
+    calls = []
+    assert do_bench(lambda: calls.append(0), rep=5, warmup=5, early_stop_baseline=0.0) > 0
+    assert len(calls) == 4
+    do_bench(lambda: calls.append(0), _n_warmup=1, _n_repeat=6, early_stop_baseline=1e9)
+    assert len(calls) == 4 + 4 + 7
+
+
+def test_autotune_refuses_what_it_cannot_do():
+    from tilescale._jit.autotune import AutoTuner
+
+    make = tilescale.jit(target=SIM, out_idx=-1)(scaled)
+    with pytest.raises(ValueError) as error:
+        tilescale.autotune(configs=[{"block": 32}], do_not_specialize=["faktor"])(make)
+    assert str(error.value) == "do_not_specialize names faktor, which the function does not take"
+    with pytest.raises(ValueError) as error:
+        tilescale.autotune(configs=[{"block": 32}], timeout=0)
+    assert str(error.value) == "timeout must be a positive number of seconds, got 0"
+    tuner = AutoTuner.from_kernel(make, [{"block": 32}])
+    with pytest.raises(NotImplementedError) as error:
+        tuner.run(use_pipeline=True)
+    assert str(error.value) == (
+        "AutoTuner.run: use_pipeline is not supported yet: configurations are measured one by one, on one device"
+    )
+    with pytest.raises(TypeError):
+        tuner.run(use_pipelines=True)
+    with pytest.raises(NotImplementedError) as error:
+        tuner.set_profile_args(backend="cupti")
+    assert str(error.value) == "AutoTuner: backend='cupti' is not supported yet; use 'event'"
+
+
 def test_unknown_pass_config_names_the_key():
     with pytest.raises(tilescale.CompileError, match=r"tl\.nonsense"):
         tilescale.compile(make_scale(64, 2), target=SIM, pass_configs={"tl.nonsense": 1})

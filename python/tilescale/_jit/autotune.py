@@ -6,9 +6,11 @@ import dataclasses
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..errors import TimeoutError
 from ..pass_configs import by_text
 from .decorator import JITImpl, freeze, jit
 from .kernel import JITKernel
@@ -54,6 +56,16 @@ class ProfileOptions:
     max_mismatched_ratio: float = 0.01
     skip_check: bool = False
     manual_check_prog: Any = None
+    timeout: float | None = None  # seconds for one configuration
+    cache_input_tensors: bool = False  # one set of inputs for all configurations
+    do_not_specialize: tuple[str, ...] = ()  # parameters that do not choose a configuration
+    early_stop_factor: float | None = None  # times the best so far, beyond which measuring ends
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and self.timeout <= 0:
+            raise ValueError(f"timeout must be a positive number of seconds, got {self.timeout}")
+        if self.early_stop_factor is not None and self.early_stop_factor < 1:
+            raise ValueError(f"early_stop_factor must be at least 1, got {self.early_stop_factor}")
 
 
 class AutoTuneImpl:
@@ -65,6 +77,10 @@ class AutoTuneImpl:
         self._options = options
         self._with_options: dict[Any, JITImpl] = {}  # by the pass configs that configurations bring
         self._best: dict[Any, AutotuneResult] = {}
+        self._supplied: tuple[Any, Any] | None = None  # inputs, and what they are for
+        unknown = sorted(set(options.do_not_specialize) - set(impl.signature.parameters))
+        if unknown:
+            raise ValueError(f"do_not_specialize names {', '.join(unknown)}, which the function does not take")
         functools.update_wrapper(self, impl)
 
     def _all_configs(self, args: Any, kwargs: dict[str, Any]) -> list[dict[str, Any]]:
@@ -84,7 +100,8 @@ class AutoTuneImpl:
         bound = self.jit_impl.signature.bind_partial(*args, **kwargs).arguments
         if all(name in bound for name in configs[0] if name != "pass_configs"):
             return None
-        key = freeze({n: v for n, v in bound.items() if not hasattr(v, "__dlpack__")})
+        free = self._options.do_not_specialize
+        key = freeze({n: v for n, v in bound.items() if n not in free and not hasattr(v, "__dlpack__")})
         if key not in self._best:
             self._best[key] = self._tune(configs, args, kwargs)
         return self._best[key]
@@ -94,7 +111,7 @@ class AutoTuneImpl:
         failure: Exception | None = None
         for config in configs:
             try:
-                result = self._measure(config, args, kwargs)
+                result = self._measure(config, args, kwargs, best)
             except Exception as error:
                 _logger.warning("configuration %s was left out: %s", config, error)
                 failure = error
@@ -107,24 +124,48 @@ class AutoTuneImpl:
         best.kernel.ref_latency = best.ref_latency
         return best
 
-    def _measure(self, config: dict[str, Any], args: Any, kwargs: dict[str, Any]) -> AutotuneResult:
+    def _inputs_for(self, kernel: JITKernel) -> Any:
+        """The inputs that were given, or None: each measurement makes its own."""
         o = self._options
-        impl, chosen = self._chosen(config)
-        kernel = impl.compile(*args, **{**kwargs, **chosen})
-        profiler = kernel.get_profiler(o.supply_type)
         inputs = getattr(_inputs, "tensors", None)
         if inputs is None and any(p.is_scalar() for p in kernel.params if not p.is_output):
             raise ValueError("a kernel with scalar inputs is tuned inside `with set_autotune_inputs(...)`")
-        if inputs is None and o.supply_prog is not None:
-            inputs = o.supply_prog(kernel.params)
+        if inputs is not None or not (o.supply_prog or o.cache_input_tensors):
+            return inputs
+        of = [(p.dtype, tuple(p.shape)) for p in kernel.params if not p.is_output]
+        if o.cache_input_tensors and self._supplied is not None and self._supplied[1] == of:
+            return self._supplied[0]
+        made = o.supply_prog(kernel.params) if o.supply_prog else kernel.get_profiler(o.supply_type).inputs()
+        self._supplied = (made, of)
+        return made
+
+    def _measure(
+        self, config: dict[str, Any], args: Any, kwargs: dict[str, Any], best: AutotuneResult | None
+    ) -> AutotuneResult:
+        o = self._options
+        start = time.monotonic()
+
+        def check_time() -> None:
+            # Between steps: a kernel that runs cannot be stopped.
+            if o.timeout is not None and time.monotonic() - start > o.timeout:
+                raise TimeoutError(f"it took more than {o.timeout:g} s: give it a larger timeout")
+
+        impl, chosen = self._chosen(config)
+        kernel = impl.compile(*args, **{**kwargs, **chosen})
+        check_time()
+        profiler = kernel.get_profiler(o.supply_type)
+        inputs = self._inputs_for(kernel)
         ref_latency = None
         if o.ref_prog is not None:
             if o.manual_check_prog is not None and not o.skip_check:
                 profiler.manual_assert_close(o.ref_prog, inputs, o.manual_check_prog)
             elif not o.skip_check:
                 profiler.assert_allclose(o.ref_prog, inputs, o.atol, o.rtol, o.max_mismatched_ratio)
+            check_time()
             ref_latency = profiler.do_bench(o.ref_prog, warmup=o.warmup, rep=o.rep, input_tensors=inputs)
-        latency = profiler.do_bench(warmup=o.warmup, rep=o.rep, input_tensors=inputs)
+        limit = o.early_stop_factor * best.latency if o.early_stop_factor is not None and best is not None else None
+        latency = profiler.do_bench(warmup=o.warmup, rep=o.rep, input_tensors=inputs, early_stop_baseline=limit)
+        check_time()
         return AutotuneResult(latency, config, ref_latency, kernel.get_kernel_source(), kernel.prim_func, kernel)
 
     def _chosen(self, config: dict[str, Any]) -> tuple[JITImpl, dict[str, Any]]:
@@ -179,10 +220,13 @@ class AutoTuner:
         verbose: bool | None = None,
         pass_configs: Any = None,
     ) -> "AutoTuner":
+        """Options of tilelang.jit."""
         self._compile = {
             "out_idx": out_idx,
             "target": target,
+            "target_host": target_host,
             "execution_backend": execution_backend,
+            "verbose": verbose,
             "pass_configs": pass_configs,
         }
         return self
@@ -203,7 +247,13 @@ class AutoTuner:
         cache_input_tensors: bool = False,
         backend: str = "event",
     ) -> "AutoTuner":
+        """How a configuration is measured and checked; run() may give other times."""
+        if backend != "event":
+            raise NotImplementedError(f"AutoTuner: backend={backend!r} is not supported yet; use 'event'")
         self._profile = {
+            "warmup": warmup,
+            "rep": rep,
+            "timeout": timeout,
             "supply_type": supply_type,
             "ref_prog": ref_prog,
             "supply_prog": supply_prog,
@@ -212,15 +262,44 @@ class AutoTuner:
             "max_mismatched_ratio": max_mismatched_ratio,
             "skip_check": skip_check,
             "manual_check_prog": manual_check_prog,
+            "cache_input_tensors": cache_input_tensors,
         }
         return self
 
-    def run(self, warmup: float = 25, rep: float = 100, timeout: float = 180, **_: Any) -> AutotuneResult:
+    def run(
+        self,
+        warmup: float | None = None,
+        rep: float | None = None,
+        timeout: float | None = None,
+        *,
+        use_pipeline: bool = False,
+        enable_grouped_compile: bool = False,
+        group_compile_size: int = 2,
+        benchmark_devices: Any = None,
+        benchmark_multi_gpu: bool = False,
+        early_stop: bool = False,
+        early_stop_factor: float = 2.0,
+    ) -> AutotuneResult:
+        """The best configuration. Each is compiled and measured by itself, on one device."""
+        refused = {
+            "use_pipeline": use_pipeline,
+            "enable_grouped_compile": enable_grouped_compile,
+            "benchmark_devices": benchmark_devices,
+            "benchmark_multi_gpu": benchmark_multi_gpu,
+        }
+        for name, given in refused.items():
+            if given:
+                raise NotImplementedError(
+                    f"AutoTuner.run: {name} is not supported yet: configurations are measured one by one, on one device"
+                )
         impl = self._kernel
         if not isinstance(impl, JITImpl):
             impl = jit(**self._compile)(impl)
-        tuned = AutoTuneImpl(impl, self._configs, ProfileOptions(warmup, rep, **self._profile))
-        best = tuned.tune()
+        times = {"warmup": warmup, "rep": rep, "timeout": timeout}
+        given_times = {name: value for name, value in times.items() if value is not None}
+        chosen = {"timeout": 180, **self._profile, **given_times}
+        options = ProfileOptions(**chosen, early_stop_factor=early_stop_factor if early_stop else None)
+        best = AutoTuneImpl(impl, self._configs, options).tune()
         assert best is not None  # no argument was given
         return best
 
@@ -245,7 +324,11 @@ def autotune(
     early_stop: bool = False,
     early_stop_factor: float = 2.0,
 ) -> Callable[[Any], AutoTuneImpl]:
-    """Above `@tilelang.jit`: `@tilelang.autotune(configs=[{"block": 64}, {"block": 128}])`."""
+    """Above `@tilelang.jit`: `@tilelang.autotune(configs=[{"block": 64}, {"block": 128}])`.
+
+    A configuration that fails, differs from `ref_prog` or takes longer than `timeout` seconds is left out, with a line
+    in the log. `early_stop` ends the measurement of one that is `early_stop_factor` times slower than the best so far;
+    `cache_input_tensors` measures all on the same inputs; the parameters named in `do_not_specialize` share a result."""
     if func is not None:
         raise ValueError("Use tilelang.autotune to decorate func without arguments is not supported yet.")
     if early_stop_factor < 1:
@@ -261,6 +344,10 @@ def autotune(
         max_mismatched_ratio,
         skip_check,
         manual_check_prog,
+        timeout,
+        cache_input_tensors,
+        (do_not_specialize,) if isinstance(do_not_specialize, str) else tuple(do_not_specialize or ()),
+        early_stop_factor if early_stop else None,
     )
 
     def decorate(impl: Any) -> AutoTuneImpl:

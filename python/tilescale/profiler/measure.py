@@ -70,7 +70,9 @@ def do_bench(
     cache_size: int = 256,
     early_stop_baseline: float | None = None,
 ) -> Any:
-    """Milliseconds of `fn()`. `warmup` and `rep` are milliseconds; the counts, where given, hold instead."""
+    """Milliseconds of `fn()`. `warmup` and `rep` are milliseconds; the counts, where given, hold instead.
+
+    A function whose first calls take longer than `early_stop_baseline` milliseconds is not measured further."""
     if return_mode not in _REDUCE:
         raise ValueError(f"return_mode must be one of {', '.join(_REDUCE)}, got {return_mode!r}")
     if backend != "event":
@@ -78,6 +80,8 @@ def do_bench(
     clock: Any = _TorchClock(cache_size) if _on_gpu() else _HostClock()
     fn()
     one = max(1e-3, statistics.fmean(clock.times(fn, 3)))
+    if early_stop_baseline is not None and one > early_stop_baseline:
+        return [one] * len(quantiles) if quantiles and len(quantiles) > 1 else one
     clock.times(fn, _n_warmup or max(1, int(warmup / one)))
     measured = clock.times(fn, _n_repeat or max(1, int(rep / one)))
     if quantiles:

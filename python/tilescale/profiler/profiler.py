@@ -31,6 +31,10 @@ class Profiler:
                 param.shape = [constraints.get(n, n) if isinstance(n, str) else n for n in param.shape]
         return [self._supply(p) for p in given]
 
+    def inputs(self) -> list[Any]:
+        """Fresh inputs of the kernel."""
+        return self._inputs()
+
     def _results(self, fn: Callable[..., Any], inputs: list[Any]) -> list[Any]:
         """What a function returns, or, if nothing, the inputs that it may have written."""
         copies = [x.clone() for x in inputs]
@@ -99,7 +103,15 @@ class Profiler:
         inputs = self._inputs(dynamic_symbolic_constraints) if input_tensors is None else input_tensors
         fn = func or self.kernel
         return do_bench(
-            lambda: fn(*inputs), warmup, rep, n_warmup, n_repeat, quantiles, backend=backend, return_mode=return_mode
+            lambda: fn(*inputs),
+            warmup,
+            rep,
+            n_warmup,
+            n_repeat,
+            quantiles,
+            backend=backend,
+            return_mode=return_mode,
+            early_stop_baseline=early_stop_baseline,
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
