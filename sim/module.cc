@@ -4,6 +4,7 @@
 #include "support/diagnostics.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <dlfcn.h>
 #include <link.h>
@@ -52,6 +53,8 @@ int FindExtent(dl_phdr_info* info, size_t, void* data) {
 }  // namespace
 
 Module::Module(const std::string& path) : path_(path) {
+  static std::atomic<u64> loaded = 0;
+  serial_ = ++loaded;
   PromoteThisLibrary();
   handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle_) throw Diag({}, "RuntimeError") << "cannot load a kernel module: " << dlerror();

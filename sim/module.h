@@ -58,6 +58,7 @@ class Module : public KernelModule {
   LocalArray LocalOf(const std::string& kernel, u64 count) const;
 
   const std::string& path() const { return path_; }
+  u64 serial() const { return serial_; }  // of no other module: paths come again
   u8* base() const { return base_; }
   u64 size() const { return size_; }
   bool Contains(const void* p) const { return u64(static_cast<const u8*>(p) - base_) < size_; }
@@ -69,6 +70,7 @@ class Module : public KernelModule {
   friend std::unique_ptr<Module> LoadBytes(std::string_view binary);
   void MakePlans(const std::string& kernel);
   std::string path_;
+  u64 serial_;
   void* handle_ = nullptr;
   int descriptor_ = -1;  // of the memory file, if it came from bytes
   u8* base_ = nullptr;

@@ -72,8 +72,8 @@ std::string Line::text() const {
 Line LineOf(u32 site) {
   const Module* module = ModuleOfSite(site);
   if (!module) return {};
-  static auto* memo = new std::map<std::pair<std::string, u64>, Line>;
-  auto key = std::make_pair(module->path(), u64(site - module->site_base));
+  static auto* memo = new std::map<std::pair<u64, u64>, Line>;
+  auto key = std::make_pair(module->serial(), u64(site - module->site_base));
   auto it = memo->find(key);
   if (it == memo->end()) {
     if (memo->size() > 4096) memo->clear();

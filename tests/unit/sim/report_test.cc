@@ -22,18 +22,21 @@ constexpr const char* kHead = R"(
 #include <tilescale/ptx/shuffle.cuh>
 )";
 
-// Runs `body` as a kernel k(float* C, u32* F) of 64 threads on every rank: C has 100 elements, F
-// four.
-Report RunBody(const std::string& body, Config config = {.seed = 7}, Dim3 grid = {1, 1, 1}) {
+std::string TextOf(const std::string& body) {
+  return kHead + std::string("TS_KERNEL(k, 64, 1)(float* C, ts::u32* F) {\n") +
+         "const int t = ts::tid_x();\n" + body +
+         "}\nTS_LAUNCH(k, (*(float**)args[0], *(ts::u32**)args[1]))\n";
+}
+
+// Runs a kernel k(float* C, u32* F) of 64 threads on every rank: C has 100 elements, F four.
+Report RunModule(const std::shared_ptr<KernelModule>& module, Config config = {.seed = 7},
+                 Dim3 grid = {1, 1, 1}) {
   Machine& m = Machine::Get();
   m.Configure(config);
   void* c = m.AllocateSymmetric(
       400, {.name = "C", .element_bytes = 4, .type = "float32", .initialized = true});
   void* f = m.AllocateSymmetric(
       16, {.name = "F", .element_bytes = 4, .type = "uint32", .initialized = true});
-  auto module = CompiledText(kHead + std::string("TS_KERNEL(k, 64, 1)(float* C, ts::u32* F) {\n") +
-                             "const int t = ts::tid_x();\n" + body +
-                             "}\nTS_LAUNCH(k, (*(float**)args[0], *(ts::u32**)args[1]))\n");
   for (u32 r = 0; r < config.ranks; ++r) {
     std::memset(m.Peer(f, 0, r), 0, 16);
     LaunchInfo l;
@@ -46,6 +49,10 @@ Report RunBody(const std::string& body, Config config = {.seed = 7}, Dim3 grid =
     m.Launch(std::move(l));
   }
   return m.Synchronize();
+}
+
+Report RunBody(const std::string& body, Config config = {.seed = 7}, Dim3 grid = {1, 1, 1}) {
+  return RunModule(CompiledText(TextOf(body)), config, grid);
 }
 
 constexpr const char* kTail =
@@ -81,6 +88,18 @@ if (t == 40) C[0] = s[5];
   EXPECT_EQ(r.accesses[0].line, 10);
   EXPECT_EQ(r.accesses[1].kind, "read");
   EXPECT_EQ(r.accesses[1].file, "user.py");
+}
+
+// The file of a module that is gone may have the name of one that came since.
+TEST(ReportText, LinesOfModulesThatComeAndGo) {
+  for (std::string file : {"first.py", "second.py"}) {
+    auto module =
+        Machine::Get().Load(CompileKernel(TextOf("#line 10 \"" + file + "\"\nC[0] = t;\n")).binary);
+    Report r = RunModule(module);
+    EXPECT_NE(r.text.find(file + ":10"), std::string::npos) << r.text;
+    module.reset();
+    Machine::Get().Configure({});
+  }
 }
 
 TEST(ReportText, DataRaceAcrossCtas) {
