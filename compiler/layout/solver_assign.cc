@@ -7,6 +7,20 @@
 
 namespace tilescale::solver {
 
+namespace {
+
+// Do all points have one element?
+bool IsOneElement(const Layout& l) {
+  for (int g = 0; g < l.num_groups(); ++g) {
+    for (const tilescale::Mode& m : l.group(g).modes) {
+      if (m.n > 1 && !m.v.empty()) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 const Derived& Solver::Derive(const Edge& e, LayoutId from) {
   static const Derived kPartial{kNoLayout, "only a region of the fragment is accessed"};
   switch (e.kind) {
@@ -37,7 +51,8 @@ const std::vector<std::pair<std::string, LayoutId>>& Solver::CandidatesOf(int in
     if (!nest) continue;
     for (int u : model_.Memory(op)) {
       const MemoryAccess& m = *model_.memory_use(u).access;
-      bits = std::max(bits, m.bits);
+      // Where all points read one element, as an index of a row, vectors may be of any width.
+      if (!IsOneElement(m.layout)) bits = std::max(bits, m.bits);
       std::vector<AnyLayout> views;
       if (m.buffer < 0) {
         views.push_back(m.layout);

@@ -212,9 +212,8 @@ def test_rows_of_a_peer_are_fetched_ahead(seeds):
             peer = (T.get_rank() + 1) % T.get_num_ranks()
             a, b = T.alloc_shared((wide,), "uint16"), T.alloc_shared((narrow,), "uint32")
             for i in T.Pipelined(turns, num_stages=3):
-                at = order[i]
-                T.copy(A[at, 0:wide], a, src_pe=peer)
-                T.copy(B[at, 0:narrow], b, src_pe=peer)
+                T.copy(A[order[i], 0:wide], a, src_pe=peer)
+                T.copy(B[order[i], 0:narrow], b, src_pe=peer)
                 T.copy(a, C[i, 0:wide])
                 T.copy(b, D[i, 0:narrow])
 
