@@ -19,12 +19,14 @@ BAR = 320.0
 DTYPE = "bfloat16"
 OPERATIONS = ("all-to-all", "dispatch", "combine")
 DIM = 128  # of a head
-# blocks and their threads; all-to-all: rows of a tile, tiles in flight; dispatch: rows in flight; combine: turns in
-# flight of so many elements of each rank's row.
-CHOICE = {"blocks": 20, "threads": 896, "tile": 56, "tiles": 14, "rows": 14, "stages": 7, "chunk": 7168, "unroll": 7}
+# blocks and their threads; all-to-all: rows of a tile, tiles in flight; dispatch: rows a turn, turns in flight; combine:
+# turns in flight of so many elements of each rank's row.
+CHOICE = {
+    "blocks": 20, "threads": 896, "tile": 112, "tiles": 7, "rows": 2, "turns": 7, "stages": 7, "chunk": 7168, "unroll": 7
+}  # fmt: skip
 USED = {
     "all-to-all": ("blocks", "threads", "tile", "tiles"),
-    "dispatch": ("blocks", "threads", "rows"),
+    "dispatch": ("blocks", "threads", "rows", "turns"),
     "combine": ("blocks", "threads", "stages", "chunk"),
 }
 
@@ -78,7 +80,7 @@ class Experts:
 
         program = measure.example("distributed/moe_direct")
         self.w, self.tokens = w, tokens
-        how = {name: choice[name] for name in ("blocks", "threads", "unroll", "rows", "stages", "chunk")}
+        how = {name: choice[name] for name in ("blocks", "threads", "unroll", "rows", "turns", "stages", "chunk")}
         self.buffer = program.Buffer(w, tokens, hidden, topk, experts, DTYPE, **how)
         self.x = w.tensor((tokens, hidden), DTYPE, name="x")
         self.idx, self.weights = w.tensor((tokens, topk), "int64"), w.tensor((tokens, topk), "float32")
@@ -136,7 +138,7 @@ def simulated(args: argparse.Namespace) -> None:
     from tilescale.distributed import World
 
     args.tokens, args.hidden, args.topk, args.experts = 50, 512, 3, 12
-    small = {"blocks": 3, "threads": 64, "tile": 16, "tiles": 3, "rows": 3, "stages": 3, "chunk": 192}
+    small = {"blocks": 3, "threads": 64, "tile": 16, "tiles": 3, "rows": 3, "turns": 2, "stages": 3, "chunk": 192}
     for ranks, operation in itertools.product((2, 3), OPERATIONS):
         with World(ranks, target="sim") as w:
             call, sent, check = case(w, operation, args, CHOICE | small)

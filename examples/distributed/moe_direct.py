@@ -116,12 +116,13 @@ def dispatch_program(ranks, experts, tokens, most, hidden, topk, blocks, threads
     return dispatch
 
 
-def fetch_program(ranks, local, tokens, most, hidden, blocks, threads, dtype, stages):
-    """A dispatch of which all but the rows is known: they are fetched, as links carry more reads than writes, several
-    rows ahead. Rows of all ranks take turns, so that what is near comes between what is far.
+def fetch_program(ranks, local, tokens, most, hidden, blocks, threads, dtype, stages, rows):
+    """A dispatch of which all but the rows is known: they are fetched, as links carry more reads than writes, `rows` a
+    turn and several turns ahead. Rows of all ranks follow each other, so that what is near comes between what is far.
 
     `ready[r]`: launches in which rank r has its tokens; `done[r]`: blocks of rank r that have read.
     """
+    most_share = (most + blocks * ranks - 1) // (blocks * ranks)
 
     @T.prim_func
     def fetch(
@@ -135,19 +136,26 @@ def fetch_program(ranks, local, tokens, most, hidden, blocks, threads, dtype, st
     ):
         with T.Kernel(blocks, threads=threads) as b:
             rank = T.get_rank()
-            row = T.alloc_shared((hidden,), dtype)
+            origin = T.alloc_shared((ranks * most_share + rows,), "int32")
+            held = [T.alloc_shared((hidden,), dtype) for _ in range(rows)]
             if b == 0:
                 for step in T.serial(ranks):
                     T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
-            share = (received[0] + blocks * ranks - 1) // (blocks * ranks)  # of a block, about, of each rank's rows
+            count = received[0]
+            share = (count + blocks * ranks - 1) // (blocks * ranks)  # of a block, about, of each rank's rows
+            for j in T.Parallel(ranks * most_share + rows):
+                to = (j % ranks * blocks + b) * share + j // ranks
+                origin[j] = T.if_then_else(j < share * ranks and to < count, recv_src[to], 0)
             for r in T.serial(ranks):
                 T.wait(T.signal(ready, r), at_least=iteration + 1)
-            for i in T.Pipelined(share * ranks, num_stages=stages):
-                to = (i % ranks * blocks + b) * share + i // ranks
-                if to < received[0]:
-                    at = recv_src[to]
-                    T.copy(x[at % tokens, 0:hidden], row, src_pe=at // tokens)
-                    T.copy(row, recv_x[to, 0:hidden])
+            for i in T.Pipelined((share * ranks + rows - 1) // rows, num_stages=stages):
+                for k, row in enumerate(held):
+                    T.copy(x[origin[i * rows + k] % tokens, 0:hidden], row, src_pe=origin[i * rows + k] // tokens)
+                for k, row in enumerate(held):
+                    j = i * rows + k
+                    to = (j % ranks * blocks + b) * share + j // ranks
+                    if j < share * ranks and to < count:
+                        T.copy(row, recv_x[to, 0:hidden])
             for step in T.serial(ranks):
                 T.notify(T.signal(done, rank), peer=(rank + 1 + step) % ranks)
             if b == 0:  # x is this rank's again when the kernel ends
@@ -178,6 +186,7 @@ def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, s
     ):
         with T.Kernel(blocks, threads=threads) as b:
             rank = T.get_rank()
+            places = T.alloc_shared((mine, ranks), "int32")
             rows = [T.alloc_shared((chunk,), dtype) for _ in range(ranks)]
             parts = [T.alloc_shared((topk,), "float32") for _ in range(ranks)]
             total = T.alloc_fragment((chunk,), "float32")
@@ -185,14 +194,15 @@ def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, s
             if b == 0:
                 for step in T.serial(ranks):
                     T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
+            for i, r in T.Parallel(mine, ranks):
+                places[i, r] = T.if_then_else(b * mine + i < tokens, place[b * mine + i, r], -1)
             for r in T.serial(ranks):
                 T.wait(T.signal(ready, r), at_least=iteration + 1)
             for i in T.Pipelined(mine * chunks, num_stages=stages):
                 t, part = b * mine + i // chunks, i % chunks * chunk
                 for r, (row, some) in enumerate(zip(rows, parts, strict=True)):
-                    at = T.if_then_else(t < tokens, place[t, r], -1)
-                    T.copy(x[at, part : part + chunk], row, src_pe=r)
-                    T.copy(weights[at, 0:topk], some, src_pe=r)
+                    T.copy(x[places[i // chunks, r], part : part + chunk], row, src_pe=r)
+                    T.copy(weights[places[i // chunks, r], 0:topk], some, src_pe=r)
                 T.clear(total)
                 T.clear(weight)
                 for row, some in zip(rows, parts, strict=True):
@@ -225,11 +235,13 @@ class Buffer:
         blocks=2,
         threads=128,
         unroll=4,
-        rows=3,
+        rows=2,
+        turns=3,
         stages=3,
         chunk=24,
     ):
-        """rows: that a block has in flight in a dispatch by fetching; stages: turns in a combine."""
+        """A dispatch by fetching has `rows` rows a turn and `turns` turns in flight in a block, a combine `stages`
+        turns of `chunk` elements of a token's rows."""
         R = w.ranks
         self.w, self.shape, self.dtype = w, (tokens, hidden, topk, experts), dtype
         self.most = most = R * tokens
@@ -238,7 +250,7 @@ class Buffer:
             "layout": moe.layout_program(R, experts, tokens, topk),
             "places": places_program(R, experts, tokens),
             "dispatch": dispatch_program(R, experts, tokens, most, hidden, topk, *how, unroll),
-            "fetch": fetch_program(R, experts // R, tokens, most, hidden, *how, rows),
+            "fetch": fetch_program(R, experts // R, tokens, most, hidden, *how, turns, rows),
             "combine": combine_program(R, tokens, most, hidden, topk, *how, stages, chunk),
         }
         self.kernels = {name: tilescale.compile(func, target=w.target) for name, func in make.items()}
