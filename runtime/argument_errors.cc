@@ -158,10 +158,13 @@ class Diagnosis {
       if (!param.nullable) ThrowNull(param, "");
       return;
     }
-    throw Diag({}, "TypeError") << "Expect arg[" << position << "] to be pointer: " << Where(param)
-                                << (param.kind == ParamKind::kTensor ? " is a tensor"
-                                                                     : " is a pointer")
-                                << ", got " << TypeText(arg);
+    throw Diag({}, "TypeError")
+        << "Expect arg[" << position << "] to be pointer: " << Where(param)
+        << (param.kind == ParamKind::kTensor ? " is a tensor" : " is a pointer") << ", got "
+        << TypeText(arg)
+        << (param.kind == ParamKind::kTensor
+                ? "; pass a tensor of torch, numpy or another DLPack framework"
+                : "; pass an address or a tensor");
   }
 
   [[noreturn]] void ThrowNull(const Param& param, const char* what) const {

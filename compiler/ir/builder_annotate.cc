@@ -4,6 +4,7 @@
 #include "compiler/ir/builder.h"
 #include "compiler/layout/layout.h"
 #include "compiler/layout/table.h"
+#include "compiler/target/constants.h"
 #include "support/strings.h"
 
 #include <tvm/ffi/cast.h>
@@ -21,7 +22,7 @@ bool Truth(const ffi::Any& v, const std::string& key) {
       v.type_index() == ffi::TypeIndex::kTVMFFIInt) {
     return v.cast<int64_t>() != 0;
   }
-  Raise("CompileError", "pass config \"", key, "\" must be a bool");
+  Raise("CompileError", "pass config \"", key, "\" must be True or False, got ", Given(v));
 }
 
 struct BoolOption {
@@ -116,7 +117,12 @@ void SetOption(OptionsObj* options, const std::string& key, const ffi::Any& valu
     }
     options->index_bitwidth = bits;
   } else if (key == "tl.max_registers") {
-    options->max_registers = ToInt(value, key);
+    const int64_t most = ToInt(value, "pass config \"" + key + "\"");
+    if (most < 0 || most > target::kMaxRegistersPerThread) {
+      Raise("CompileError", "pass config \"", key, "\" must be from 0 (no limit) to ",
+            target::kMaxRegistersPerThread, ", got ", most);
+    }
+    options->max_registers = most;
   } else if (key == "compile_flags" || key == "tl.device_compile_flags") {
     if (!IsNone(value)) AddFlags(options, value);
   } else if (std::find(kIgnoredOptions.begin(), kIgnoredOptions.end(), key) !=

@@ -2,6 +2,7 @@
 """Keys of `pass_configs`. Plain strings are taken as well; what they mean is decided by the compiler."""
 
 import enum
+from collections.abc import Mapping
 
 
 class PassConfigKey(str, enum.Enum):
@@ -66,5 +67,7 @@ class PassConfigKey(str, enum.Enum):
 
 def by_text(configs: object) -> dict[str, object]:
     """`pass_configs` with string keys."""
-    given = dict(configs or {})  # type: ignore[call-overload]
+    if configs is not None and not isinstance(configs, Mapping):
+        raise TypeError(f'pass_configs is a dictionary such as {{"tl.enable_fast_math": True}}, got {configs!r:.60}')
+    given = dict(configs or {})
     return {k.value if isinstance(k, PassConfigKey) else str(k): v for k, v in given.items()}

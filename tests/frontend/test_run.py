@@ -210,7 +210,7 @@ def test_autotuner_of_a_plain_function():
 
 
 def test_autotune_options(monkeypatch):
-    """Each option does what it says: inputs are made once, a parameter does not choose, slow ones are not measured on."""
+    """Inputs are made once, a parameter does not choose, what is slow is not measured on, what is late is left out."""
     from tilescale._jit import autotune as tuning
     from tilescale.profiler.profiler import Profiler
 

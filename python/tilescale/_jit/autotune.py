@@ -328,7 +328,7 @@ def autotune(
 
     A configuration that fails, differs from `ref_prog` or takes longer than `timeout` seconds is left out, with a line
     in the log. `early_stop` ends the measurement of one that is `early_stop_factor` times slower than the best so far;
-    `cache_input_tensors` measures all on the same inputs; the parameters named in `do_not_specialize` share a result."""
+    `cache_input_tensors` measures all on the same inputs; parameters named in `do_not_specialize` share a result."""
     if func is not None:
         raise ValueError("Use tilelang.autotune to decorate func without arguments is not supported yet.")
     if early_stop_factor < 1:

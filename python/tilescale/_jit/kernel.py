@@ -134,6 +134,10 @@ class JITKernel:
             if kwargs:
                 args = self._positional(args, kwargs)
             return tensors.present(self._run(*args), args)
+        except (BufferError, RuntimeError) as error:
+            self._check_tensors(args)
+            hide_own_frames(error)
+            raise
         except Exception as error:
             hide_own_frames(error)
             raise
@@ -142,6 +146,14 @@ class JITKernel:
     def entry_without_results(self) -> Any:
         """What a call comes down to; None if it allocates outputs."""
         return None if self._returns else self._run
+
+    def _check_tensors(self, args: tuple[Any, ...]) -> None:
+        """A framework's refusal of a tensor names no argument: finds it."""
+        given = [p for p in self.params if not p.is_output]
+        for x, param in zip(args, given, strict=False):
+            reason = tensors.refusal(x, f"{self.prim_func.__name__}.{param.name}", param.dtype)
+            if reason is not None:
+                raise TypeError(reason) from None
 
     def _positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """All inputs by position."""

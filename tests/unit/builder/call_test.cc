@@ -276,7 +276,7 @@ TEST(Annotate, Errors) {
             "CompileError: pass config \"tl.config_index_bitwidth\" must be 32 or 64, got 48");
   EXPECT_EQ(
       annotate("annotate_pass_configs", {List({List({Text("tl.enable_fast_math"), Text("yes")})})}),
-      "CompileError: pass config \"tl.enable_fast_math\" must be a bool");
+      "CompileError: pass config \"tl.enable_fast_math\" must be True or False, got 'yes'");
 }
 
 }  // namespace

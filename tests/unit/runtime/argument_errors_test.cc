@@ -137,11 +137,14 @@ TEST(ArgumentErrors, Kinds) {
     });
   };
   EXPECT_EQ(with(0, [](Args& args, Inputs&) { args.Add(int64_t{3}); }),
-            "TypeError: Expect arg[0] to be pointer: f.A is a tensor, got int");
+            "TypeError: Expect arg[0] to be pointer: f.A is a tensor, got int; "
+            "pass a tensor of torch, numpy or another DLPack framework");
   EXPECT_EQ(with(0, [](Args& args, Inputs&) { args.AddText("x"); }),
-            "TypeError: Expect arg[0] to be pointer: f.A is a tensor, got str");
+            "TypeError: Expect arg[0] to be pointer: f.A is a tensor, got str; "
+            "pass a tensor of torch, numpy or another DLPack framework");
   EXPECT_EQ(with(3, [](Args& args, Inputs&) { args.Add(1.0); }),
-            "TypeError: Expect arg[3] to be pointer: f.p is a pointer, got float");
+            "TypeError: Expect arg[3] to be pointer: f.p is a pointer, got float; "
+            "pass an address or a tensor");
   EXPECT_EQ(with(4, [](Args& args, Inputs&) { args.Add(1.0); }),
             "TypeError: Expect arg[4] to be int: f.n is int32, got float");
   EXPECT_EQ(with(4, [](Args& args, Inputs& in) { args.Add(in.a); }),
