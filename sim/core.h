@@ -141,6 +141,10 @@ struct Fiber {
   };
   std::vector<Polled> polled;  // (address, value) pairs read since it last did something else
   u32 polling_index = 0;       // in core.polling
+  struct {
+    const char* relation = nullptr;  // "at least "; null: the loop does not say
+    long long value = 0;
+  } awaited;  // what its last turn of a waiting loop wanted to read
   u32 older_in_row = 0;
   // Stores that equal another lane's by instruction and address: compared when the thread goes on.
   struct SameStore {

@@ -20,13 +20,22 @@ std::string Str(u64 n) {
   return std::to_string(n);
 }
 
+// As a signed number of its width: words that are waited for count from below 0, too.
+std::string Shown(const Fiber::Polled& p) {
+  const u32 spare = 64 - 8 * p.bytes;
+  return std::to_string(static_cast<long long>(p.value << spare) >> spare);
+}
+
 std::string WaitText(const Fiber& f) {
   if (f.state == FiberState::kPolling) {
     std::string s = "spins on";
     for (const auto& p : f.polled) {
       auto bar = f.cta->mbarriers.find(p.address);
       s += " " + PlaceOf(p.address).text;
-      if (bar == f.cta->mbarriers.end()) s += " = " + Str(p.value);
+      if (bar == f.cta->mbarriers.end()) s += " = " + Shown(p);
+    }
+    if (f.awaited.relation) {
+      s += std::string(", waits for ") + f.awaited.relation + std::to_string(f.awaited.value);
     }
     return s;
   }

@@ -12,8 +12,8 @@ namespace {
 void CheckConfig(const Config& config) {
   LimitsOf(config.arch);
   if (config.ranks < 1 || config.ranks > kMaxRanks) {
-    throw Diag({}, "ValueError") << "the simulator has 1 to " << kMaxRanks << " ranks, got "
-                                 << config.ranks;
+    throw Diag({}, "ValueError") << "the simulator holds worlds of 1 to " << kMaxRanks
+                                 << " ranks, GPUs larger ones; got " << config.ranks;
   }
 }
 

@@ -49,7 +49,8 @@ std::string Text(const HeapBlock& block) {
 SymmetricHeap::SymmetricHeap(const HeapRequest& request)
     : ranks_(request.ranks), own_(request.own), limit_(request.limit) {
   if (ranks_ < 1 || ranks_ > kMaxRanks) {
-    throw Diag({}, "ValueError") << "a world has 1 to " << kMaxRanks << " ranks, got " << ranks_;
+    throw Diag({}, "ValueError") << "a world has 1 to " << kMaxRanks
+                                 << " ranks, fewer on the simulator; got " << ranks_;
   }
   made_.resize(static_cast<size_t>(ranks_));
 }

@@ -65,8 +65,9 @@ void ts_sim_poison(void* p, ts_usize bytes) {
   std::memset(p, 0xff, bytes);
 }
 
-void ts_sim_spin() {
+void ts_sim_spin(const char* relation, long long value) {
   TS_SIM_ENTER();
+  current->awaited = {relation, value};
   if (sim::core.stale == sim::core.Lasting()) sim::ReportEndlessLoop();
   sim::core.spins++;
   current->cta->calm = 0;

@@ -14,13 +14,13 @@ namespace ts {
 namespace comm {
 
 // One thread waits until the word compares with `value` as the name says; gives the word.
-#define TS_WAIT(name, op)                                \
+#define TS_WAIT(name, op, words)                         \
   template <Sem S, Scope C, class T, class V>            \
   TS_DEVICE T name(const T* p, V value TS_SITE_PARAMS) { \
     for (Turns turns; turns.more();) {                   \
       const T seen = ptx::ld<S, C>(p);                   \
       if (seen op(T) value) return seen;                 \
-      spin();                                            \
+      spin(words, (long long)value);                     \
     }                                                    \
     for (Watch watch;;) {                                \
       const T seen = ptx::ld<S, C>(p);                   \
@@ -28,16 +28,16 @@ namespace comm {
         watch.end();                                     \
         return seen;                                     \
       }                                                  \
-      spin();                                            \
+      spin(words, (long long)value);                     \
       watch.turn(#name, p, seen, value TS_SITE);         \
     }                                                    \
   }
-TS_WAIT(wait_eq, ==)
-TS_WAIT(wait_ne, !=)
-TS_WAIT(wait_ge, >=)
-TS_WAIT(wait_le, <=)
-TS_WAIT(wait_gt, >)
-TS_WAIT(wait_lt, <)
+TS_WAIT(wait_eq, ==, "equal to ")
+TS_WAIT(wait_ne, !=, "other than ")
+TS_WAIT(wait_ge, >=, "at least ")
+TS_WAIT(wait_le, <=, "at most ")
+TS_WAIT(wait_gt, >, "more than ")
+TS_WAIT(wait_lt, <, "less than ")
 #undef TS_WAIT
 
 namespace detail {

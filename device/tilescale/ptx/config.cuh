@@ -108,8 +108,10 @@ TS_DEVICE int warp_id() {
   return __shfl_sync(0xffffffffu, thread_rank() / 32, 0);
 }
 
-// A scheduling point of the simulator inside a polling loop; nothing on the device.
+// A scheduling point of the simulator inside a polling loop; nothing on the device. Its reports say
+// "waits for <relation><value>".
 TS_DEVICE void spin() {}
+TS_DEVICE void spin(const char*, long long) {}
 
 // The bits of a value as another type of the same size.
 template <class To, class From>

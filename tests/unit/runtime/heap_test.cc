@@ -157,7 +157,7 @@ TEST(Heap, ClosesOnce) {
   EXPECT_EQ(ErrorOf([&] { heap->Allocate(0, {"B", 64, kF32}); }),
             "RuntimeError: the world of this allocation is closed");
   EXPECT_EQ(ErrorOf([&] { OpenHeap("test", {0}); }),
-            "ValueError: a world has 1 to 72 ranks, got 0");
+            "ValueError: a world has 1 to 72 ranks, fewer on the simulator; got 0");
   EXPECT_EQ(ErrorOf([&] { OpenHeap("carrier pigeon", {2}); }).substr(0, 52),
             "ValueError: there is no transport 'carrier pigeon'; ");
 }
