@@ -19,8 +19,6 @@ namespace tilescale::driver {
 
 namespace {
 
-constexpr int kGeneral = 2;  // PassContext::variant that relies on no fact
-
 // Saves the program as text: tilescale-opt reproduces the failure from it.
 std::string WriteReplay(const ir::Func& f, const target::Target& target,
                         const std::string& message) {
@@ -81,14 +79,14 @@ class Times {
 };
 
 // Lowers one variant; its launch program and text are appended to `artifact`.
-void AddVariant(const ir::Func& f, const target::Target& target, int relaxed,
+void AddVariant(const ir::Func& f, const target::Target& target, bool general,
                 runtime::Artifact* artifact, std::vector<PassTime>* out) {
   Times times(out);
   PassContext ctx;
   ctx.target = target;
-  ctx.variant = relaxed;
+  ctx.general = general;
   ctx.verify = knobs::Verify();
-  if (!target.arch->tested && relaxed == 0) {
+  if (!target.arch->tested && !general) {
     ctx.Record("warning", ir::Span(), target.Text(),
                "this architecture is not tested yet: the kernel uses the instructions that it "
                "shares with earlier ones");
@@ -138,11 +136,11 @@ runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int i
                           std::vector<PassTime>* times) {
   runtime::Artifact artifact;
   if (index == 0) {
-    AddVariant(f, target, 0, &artifact, times);
+    AddVariant(f, target, /*general=*/false, &artifact, times);
     // What breaks a fact runs the general text, made on first need.
     if (!artifact.variants[0].facts.empty()) artifact.variants.emplace_back();
   } else {
-    AddVariant(f, target, kGeneral, &artifact, times);
+    AddVariant(f, target, /*general=*/true, &artifact, times);
     artifact.variants.insert(artifact.variants.begin(), runtime::Variant());
   }
   AddOptions(f, &artifact);

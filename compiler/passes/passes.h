@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The passes, in pipeline order. Each is a free function Func -> Func; the contract of each says
-// the stage in and out, what it assumes, what it guarantees and why it stands here (compiler.md
-// §6).
+// the stage in and out, what it assumes, what it guarantees and why it stands here. I1 to I13:
+// docs/ir.md.
 #pragma once
 
 #include "compiler/ir/func.h"
@@ -31,11 +31,9 @@ struct Decision {
 struct PassContext {
   Target target;
   std::vector<Decision> decisions;
-  // Which variant of the kernel is made (compiler.md §2): 0 may rely on any launch fact, 1 on index
-  // sizes only, 2 on none.
-  int variant = 0;
-  bool may_require_alignment() const { return variant == 0; }
-  bool may_require_small_index() const { return variant <= 1; }
+  // A kernel's first text relies on facts about a launch (Kernel.requires: alignment, sizes of
+  // indices), its general one on none and runs the launches that break a fact.
+  bool general = false;
   bool verify = false;  // run the stage's spec after every pass
   void Record(std::string pass, ir::Span span, std::string subject, std::string chosen,
               std::vector<std::string> refused = {});

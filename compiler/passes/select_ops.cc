@@ -109,7 +109,7 @@ class Selector : public Mutator {
                    threads_,
                    pipelined_ || (unit_ && FillsPipe(op)),
                    &analyzer_,
-                   ctx_->may_require_alignment(),
+                   !ctx_->general,
                    [&](Expr fact) { facts.push_back(std::move(fact)); },
                    [&](const Expr& value) { return arith::IsHostEvaluable(value, func_); }};
     for (const Lowering& lowering : DefOf(op.get()).lowerings) {

@@ -56,7 +56,7 @@ def test_emits_text_and_times():
 def test_options_and_variants():
     fast = opt("--stage", "machine", TRACED).stdout
     assert "requires(" in fast
-    assert "requires(" not in opt("--stage", "machine", "--variant", "2", TRACED).stdout
+    assert "requires(" not in opt("--stage", "machine", "--general", TRACED).stdout
     assert "index_bitwidth=64" in opt("--options", "tl.config_index_bitwidth=64", TRACED).stdout
     assert "disable_shared_reuse" in opt("--options", "tl.disable_shared_memory_reuse", TRACED).stdout
 

@@ -22,7 +22,7 @@ namespace {
 
 constexpr const char* kUsage =
     R"(usage: tilescale-opt [--target T] [--run FIRST..LAST | --run PASS,PASS | --stage S]
-                     [--emit ir|cuda|times] [--options KEY=VALUE,KEY] [--variant N] [--no-spans]
+                     [--emit ir|cuda|times] [--options KEY=VALUE,KEY] [--general] [--no-spans]
                      [FILE]
 
 Reads a program's text from FILE, else from standard input, runs passes on it, verifies it before
@@ -33,7 +33,7 @@ and after each, and prints it.
   --stage S      up to the last pass of stage tile, mapped or machine
   --emit E       the program (ir), its CUDA text (cuda), or microseconds of each pass (times)
   --options O    pass configs: tl.disable_shared_memory_reuse,tl.config_index_bitwidth=64
-  --variant N    0 may rely on every launch fact, 1 on index sizes, 2 on none; default: 0
+  --general      the text that relies on no launch fact
   --no-spans     leave the user's lines out
 )";
 
@@ -47,7 +47,7 @@ struct CommandLine {
   std::vector<std::pair<std::string, std::string>> ranges;  // first and last pass, in order
   std::string emit = "ir";
   ffi::Map<ffi::String, ffi::Any> options;
-  int variant = 0;
+  bool general = false;
   bool spans = true;
 };
 
@@ -105,9 +105,6 @@ void ParseFlag(const std::string& flag, const std::string& value, CommandLine* l
     line->emit = value;
   } else if (flag == "--options") {
     ParseOptions(value, &line->options);
-  } else if (flag == "--variant") {
-    CheckOneOf(flag, value, {"0", "1", "2"});
-    line->variant = value[0] - '0';
   } else {
     throw UsageError{"unknown option '" + flag + "'"};
   }
@@ -119,6 +116,8 @@ CommandLine ParseCommandLine(const std::vector<std::string>& words) {
     const std::string& word = words[i];
     if (word == "--no-spans") {
       line.spans = false;
+    } else if (word == "--general") {
+      line.general = true;
     } else if (!word.starts_with("--")) {
       if (!line.file.empty()) throw UsageError{"two files: '" + line.file + "' and '" + word + "'"};
       line.file = word;
@@ -153,7 +152,7 @@ std::string Output(const CommandLine& line) {
   std::string target = line.target.empty() ? std::string(f->target) : line.target;
   PassContext ctx;
   ctx.target = target::ParseTarget(target.empty() ? "cuda" : target);
-  ctx.variant = line.variant;
+  ctx.general = line.general;
   ctx.verify = true;
   std::string times;
   auto observe = [&](const PassInfo& pass, const ir::Func&, int64_t us) {

@@ -150,7 +150,7 @@ bool Memories::NeedsWideIndex(Memory* m, const Buffer& b) {
     wide = *known >= kLimit;
   } else {
     Expr fact = Lt(count, MakeConst(kLimit, Int(64)));
-    wide = !ctx_->may_require_small_index() || !arith::IsHostEvaluable(count, func_);
+    wide = ctx_->general || !arith::IsHostEvaluable(count, func_);
     if (!wide) facts_.push_back(fact);
   }
   return wide_[b->storage.get()] = wide;

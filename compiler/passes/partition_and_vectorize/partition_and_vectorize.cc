@@ -248,7 +248,7 @@ class Partitioner {
     std::vector<Stmt> body = Visit(s->body);
     auto extent = AsInt(out->extent);
     if (s->loop() == ForKind::kVector && extent && IsConst(out->begin, 0) && !s->step.defined()) {
-      VectorOptions options{.aligned = ctx_->may_require_alignment(), .aliases = &aliases_};
+      VectorOptions options{.aligned = !ctx_->general, .aliases = &aliases_};
       return VectorizeLoop(s->var, *extent, body, options, &analyzer_, s->span);
     }
     if (s->loop() == ForKind::kVector) out->kind_ = static_cast<int64_t>(ForKind::kUnroll);
@@ -328,7 +328,7 @@ class Partitioner {
       const SlotDigit& d = plan.digits[inner];
       VectorOptions options{.max_width = s->width > 0 ? s->width : kMaxLanes,
                             .async = s->prefer_async,
-                            .aligned = ctx_->may_require_alignment(),
+                            .aligned = !ctx_->general,
                             .independent = true,
                             .aliases = &aliases_};
       body = VectorizeLoop(d.var, d.extent, std::move(body), options, &analyzer_, s->span);
@@ -435,7 +435,7 @@ class Partitioner {
     return found;
   }
 
-  // Extents that are known at launch only (no fragments, language.md §4.1): points in row-major
+  // Extents that are known at launch only (no fragments): points in row-major
   // order, thread t takes t, t + T, ….
   std::vector<Stmt> SymbolicNest(const ParallelObj* s) {
     size_t mark = analyzer_.Mark();

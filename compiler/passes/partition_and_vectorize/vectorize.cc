@@ -4,7 +4,7 @@
 // guard does not depend on k. Runs become one vector access; everything else stays scalar in the
 // loop over k.
 //
-// Each point keeps the order of its statements (compiler.md §3, I7). A run that is stored goes to
+// Each point keeps the order of its statements (I7, docs/ir.md). A run that is stored goes to
 // memory behind the loop over k, so whatever else the body does to that memory must go through the
 // same lanes in registers (Chunk) or be provably elsewhere; where neither holds, the store stays
 // scalar, in its place.
@@ -19,7 +19,7 @@ using namespace ir;  // NOLINT
 
 namespace {
 
-constexpr int kMaxVectorBits = 128;  // simulator.md §1: no access is wider
+constexpr int kMaxVectorBits = 128;  // no access is wider
 
 bool FillsBytes(DataType t, int64_t lanes) {
   return t.bits * lanes % 8 == 0;
