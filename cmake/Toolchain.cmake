@@ -23,6 +23,10 @@ endif()
 
 find_package(Threads REQUIRED)
 
+# As ccache names our files, so that clones in other folders find what one of them has compiled.
+file(RELATIVE_PATH source_from_build ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR})
+string(REGEX REPLACE "/$" "" source_from_build "${source_from_build}")
+
 # What every target of ours compiles and links with.
 add_library(ts_flags INTERFACE)
 target_include_directories(ts_flags INTERFACE ${CMAKE_SOURCE_DIR})
@@ -31,7 +35,7 @@ target_compile_options(
   INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall>
             $<$<COMPILE_LANGUAGE:CXX>:-Wextra>
             $<$<COMPILE_LANGUAGE:CXX>:-Wno-unused-parameter> # clang-tidy has the better check
-            -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+            -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${source_from_build}/=)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # False reports of g++ 12 on std::string concatenation and on optional fields at -O2.
   target_compile_options(
