@@ -81,8 +81,8 @@ Cover CompareOwners(const Place& a, const Place& b) {
 
 // Elements of the two places in global memory are equal where their numbers are.
 bool Comparable(const Place& a, const Place& b) {
-  return &a == &b || (a.from_start && b.from_start && a.shift == b.shift &&
-                      a.stride == b.stride && a.elem_bytes == b.elem_bytes);
+  return &a == &b || (a.from_start && b.from_start && a.shift == b.shift && a.stride == b.stride &&
+                      a.elem_bytes == b.elem_bytes);
 }
 
 // All elements of one lie before all of the other: so cheap that it is not worth remembering.

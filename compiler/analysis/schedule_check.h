@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The verifier of schedules (compiler.md §5), run before anything changes:
+// The verifier of schedules, run before anything changes:
 //   S1  each unit runs exactly once per iteration               (BuildModel)
 //   S2  every dependence is ordered, in a role or by a pipe     (schedule_run.cc)
 //   S3  a slot is filled again after all its releases           (schedule_run.cc)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A kernel as its schedule sees it (compiler.md §5): regions that hold scheduled loops, cut into
+// A kernel as its schedule sees it: regions that hold scheduled loops, cut into
 // segments; the units of each segment; the steps of each role. The check and ApplySchedule both
 // work on this, so they cannot disagree about what a schedule means.
 //

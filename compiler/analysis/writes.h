@@ -10,7 +10,7 @@
 namespace tilescale::analysis {
 
 // Which storages may share memory: a pointer's and a peer's with all global ones, and the
-// parameters that annotate_restrict_buffers names with each other (compiler.md §1).
+// parameters that annotate_restrict_buffers names with each other.
 class Aliases {
  public:
   explicit Aliases(const ir::Func& f);

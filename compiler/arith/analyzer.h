@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Integer reasoning about index expressions (architecture.md §4.7): canonical form, intervals,
+// Integer reasoning about index expressions: canonical form, intervals,
 // congruences, exact enumeration of small domains, and Z3 as the last tier. Index arithmetic means
-// integers, not machine words (compiler.md §2). Deterministic: limits are counts, never time.
+// integers, not machine words. Deterministic: limits are counts, never time.
 //
 //   Analyzer a;
 //   a.Bind(i, {0, 127});  a.Assume(Lt(j, m));

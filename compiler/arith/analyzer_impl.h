@@ -70,7 +70,7 @@ struct Analyzer::Impl {
   // Tells expressions apart whose texts are equal: the symbols in it, by number.
   std::string KeyOf(const ir::Expr& e);
 
-  // Indices are integers (compiler.md §2): int32 and int64 do not wrap. Values do, and so does all
+  // Indices are integers: int32 and int64 do not wrap. Values do, and so does all
   // arithmetic of other types. A form says what the machine computes if its interval is in its
   // type; sums alone are right modulo 2^bits in any case.
   bool values = false;   // the mode

@@ -36,7 +36,7 @@ runtime::Artifact Compile(const ir::Func& f, const target::Target& target, int i
 ir::Func Lower(const ir::Func& f, const target::Target& target);
 runtime::Artifact Assemble(const ir::Func& lowered, const target::Target& target);
 
-// `f` with pass configs set: "tl.disable_shared_memory_reuse" -> true (language.md §8.5).
+// `f` with pass configs set: "tl.disable_shared_memory_reuse" -> true.
 ir::Func WithOptions(const ir::Func& f, const ffi::Map<ffi::String, ffi::Any>& options);
 
 // The CUDA text of a program behind the last pass.

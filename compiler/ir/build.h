@@ -97,7 +97,7 @@ Stmt MakeTokenOp(TokenVerb verb, Token token, Span span, int64_t pending = 0);
 TileOp MakeTileOp(std::string_view op, std::vector<ffi::Any> args, Span span);
 Token MakeToken(std::string_view name, Done kind, int64_t depth);
 
-// Constant shape of an on-chip buffer (compiler.md §2: they are constants).
+// Constant shape of an on-chip buffer (they are constants).
 std::vector<int64_t> ConstShape(const Buffer& b);
 int64_t NumElements(const Buffer& b);
 int64_t StorageBytes(const Buffer& b);     // of an on-chip buffer; sub-byte elements are packed

@@ -236,7 +236,7 @@ Builder MakeBuilder();
 // `threads`: of the kernel, for a replicated layout.
 std::string LayoutText(const Values& spec, const std::vector<int64_t>& shape, DataType dtype,
                        int64_t threads, std::string_view name);
-// Sets one pass configuration (language.md §8.5). CompileError for an unknown key.
+// Sets one pass configuration. CompileError for an unknown key.
 void SetOption(OptionsObj* options, const std::string& key, const ffi::Any& value);
 
 Values ToValues(const ffi::Any& list);  // an Array as a vector; None as empty

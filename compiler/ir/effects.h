@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a statement does to memory (compiler.md §4): the one model that scheduling, synchronisation,
+// What a statement does to memory: the one model that scheduling, synchronisation,
 // shared-memory reuse, the static race check and explain() read. One Effect per region, so that
 // "the source may be reused" and "the result is visible" are separate.
 #pragma once

@@ -102,7 +102,7 @@ class BufferObj : public NodeObj {
 };
 TS_DEFINE_REF(Buffer, Node);
 
-// How the completion of asynchronous work is observed (compiler.md §4, column `done`).
+// How the completion of asynchronous work is observed.
 enum class Done : uint8_t {
   kProgram,
   kCpAsync,
@@ -115,7 +115,7 @@ enum class Done : uint8_t {
 };
 const char* DoneName(Done done);
 
-// An array of `depth` completion objects (compiler.md §5): one for each slot of a pipe. A symbol.
+// An array of `depth` completion objects: one for each slot of a pipe. A symbol.
 class TokenObj : public NodeObj {
  public:
   ffi::String name;

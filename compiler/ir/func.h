@@ -30,7 +30,7 @@ class ParamObj : public NodeObj {
 };
 TS_DEFINE_REF(Param, Node);
 
-// The pass configurations of the contract as typed fields (language.md §8.5). `ignored` lists
+// The pass configurations of the contract as typed fields. `ignored` lists
 // accepted keys that mean nothing here; explain() shows them.
 class OptionsObj : public NodeObj {
  public:
@@ -67,7 +67,7 @@ class OptionsObj : public NodeObj {
 };
 TS_DEFINE_REF(Options, Node);
 
-// One launch. `requires_`: launch facts (compiler.md §2): host-evaluable conditions that this text
+// One launch. `requires_`: launch facts: host-evaluable conditions that this text
 // needs beyond its types; the launcher takes the first variant whose facts hold. `shared_bytes`
 // after PlaceMemory; min_blocks 0: not set. swizzle_panel 0: blocks in grid order; else threads of
 // the grid are renumbered in panels (rows if swizzle_rows). `max_threads` is threads[0]·[1]·[2]

@@ -31,7 +31,7 @@ struct FamilyName {
   Family bit;
   const char* name;
 };
-// Printed in this order: the most constrained first, as in compiler.md §7.
+// Printed in this order: the most constrained first.
 constexpr std::array kFamilyNames = {
     FamilyName{kExact, "exact"},    FamilyName{kSwizzle128, "sw128"},
     FamilyName{kSwizzle64, "sw64"}, FamilyName{kSwizzle32, "sw32"},

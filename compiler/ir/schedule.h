@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A schedule: who runs which statement when (compiler.md §5). A value in Kernel.schedule, printable
+// A schedule: who runs which statement when. A value in Kernel.schedule, printable
 // and parseable. PlanSchedule or the user makes it, ApplySchedule verifies (S1–S6) and applies it;
 // nothing else pipelines or specialises.
 //

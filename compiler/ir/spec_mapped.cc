@@ -41,7 +41,7 @@ void VerifyMapped(const Func& f) {
     } else if (s->kind == NodeKind::kView) {
       VerifyVersion(static_cast<const ViewObj*>(s));
     } else if (s->kind == NodeKind::kParallel) {
-      // Extents that are known at launch only are dealt to the threads in order (language.md §4.1).
+      // Extents that are known at launch only are dealt to the threads in order.
       const auto* nest = static_cast<const ParallelObj*>(s);
       bool sized = std::all_of(nest->extents.begin(), nest->extents.end(),
                                [](const Expr& e) { return AsInt(e).has_value(); });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Statements. A body is one flat Seq (invariant I3): Bind, Alloc and View scope over the rest of
-// theirs. What a statement means, and in which order effects are seen, is compiler.md §3 (I6, I7).
+// theirs. What a statement means, and in which order effects are seen: I6 and I7 (docs/ir.md).
 #pragma once
 
 #include "compiler/ir/expr.h"
@@ -255,7 +255,7 @@ TS_DEFINE_REF(Call, Stmt);
 enum class TokenVerb : uint8_t { kAcquire, kCommit, kWait, kRelease, kAwait };
 const char* TokenVerbName(TokenVerb verb);
 
-// One step of a token's protocol (compiler.md §5). `pending`: how many later commits may stay in
+// One step of a token's protocol. `pending`: how many later commits may stay in
 // flight.
 class TokenOpObj : public StmtObj {
  public:

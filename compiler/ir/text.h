@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Text form of the IR: Parse(Print(f)) is f up to variable identity, at every stage. Names are made
-// unique by a numeric suffix. Examples: compiler.md §7.
+// unique by a numeric suffix. The grammar: docs/ir.md.
 #pragma once
 
 #include "compiler/ir/func.h"

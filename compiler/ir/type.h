@@ -95,10 +95,10 @@ constexpr int Bytes(DataType t) {
 std::string ShortName(DataType t);
 std::string LanguageName(DataType t);
 std::optional<DataType> ParseType(std::string_view text);
-// Binary arithmetic's result type (frontend.md §7; the table measured on the contract's package).
+// Binary arithmetic's result type: the wider of one kind, a float before an integer.
 DataType Promote(DataType a, DataType b);
 
-// Where a Storage lives. The owner and the layout axes of each are in compiler.md §2.
+// Where a Storage lives.
 enum class Space : uint8_t { kGlobal, kShared, kMbar, kFrag, kLocal, kVar, kDesc, kTmem };
 // What a Storage comes from; tells what may alias and whether a tensor map can exist.
 enum class Root : uint8_t { kParam, kAlloc, kWorkspace, kPointer, kHeap };

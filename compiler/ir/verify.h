@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The executable specification of each stage (architecture.md §4.1): throws InternalError naming
-// the rule and the statement when `f` breaks it. Run by the pass driver after every pass in tests
-// and under TILESCALE_VERIFY=1.
+// The executable specification of each stage, with the invariants of docs/ir.md: throws
+// InternalError naming the rule and the statement when `f` breaks it. Run by the pass driver after
+// every pass in tests and under TILESCALE_VERIFY=1.
 #pragma once
 
 #include "compiler/ir/func.h"

@@ -100,7 +100,7 @@ struct Registration {
 };
 
 // A matrix instruction of one warp: D[m,n] += A[m,k] · B[k,n]. Fragment layouts in the text form of
-// layout.md: A over (m, k), B over (n, k), C over (m, n); threads are lanes, slots registers'
+// layout/layout.h: A over (m, k), B over (n, k), C over (m, n); threads are lanes, slots registers'
 // elements.
 struct MmaRow {
   std::string instr;

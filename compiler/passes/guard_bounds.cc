@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // GuardBounds: every global access is proven in range or carries a guard over logical coordinates
-// (passes.h; language.md §5.0). Regions get check masks, element accesses a guard; on-chip accesses
+// (passes.h). Regions get check masks, element accesses a guard; on-chip accesses
 // are never guarded, those that are not proven are recorded.
 #include "compiler/analysis/writes.h"
 #include "compiler/arith/facts.h"

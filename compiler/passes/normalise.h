@@ -9,7 +9,7 @@ namespace tilescale::passes {
 
 // Loops that the user wants expanded are expanded; names declared in them are made anew.
 ir::Stmt ExpandUnrolls(const ir::Stmt& body);
-// An index that is a negative constant counts from the end (language.md §5.0); any other stays.
+// An index that is a negative constant counts from the end; any other stays.
 ir::Stmt WrapNegativeIndices(const ir::Stmt& body);
 // T.Parallel directly inside T.Parallel, nothing between: one nest.
 ir::Stmt MergeNests(const ir::Stmt& body);

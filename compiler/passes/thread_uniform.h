@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What differs between the threads of a group (compiler.md §3, I6): which values, which control.
+// What differs between the threads of a group (I6, docs/ir.md): which values, which control.
 // One walk to a fixpoint over a kernel; Normalise, Check and InsertSync ask it.
 #pragma once
 

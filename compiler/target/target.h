@@ -13,7 +13,7 @@
 
 namespace tilescale::target {
 
-// The weights of the layout solver's cost, in quarter issue slots of one SM (layout.md §5).
+// The weights of the layout solver's cost, in quarter issue slots of one SM.
 struct CostWeights {
   int arithmetic = 4;  // an operation of a nest, times slots and warps / 4
   int global_instr = 4, global_sector = 8, global_replica_sector = 2;

@@ -77,7 +77,7 @@ def reflected(cls: Any, name: str) -> Any:
 
 
 class Builder:
-    """The functions of `tilescale.builder.*`, one attribute each, looked up once (frontend.md §9)."""
+    """The functions of `tilescale.builder.*`, one attribute each, looked up once."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -169,6 +169,17 @@ def test_text_rules():
     assert check_text.check("a.md", "/usr/local/cuda/lib64\n", machine) == []
 
 
+def test_cited_documents():
+    here = frozenset({"ir.md", "README.md"})
+    assert check_text.check_cited("a.h", "// I7: docs/ir.md, README.md.\n", here) == []
+    assert check_text.check_cited("a.h", "int x;\n// see plan.md\n", here) == [
+        "a.h:2: no document plan.md is here: // see plan.md"
+    ]
+    assert check_text.check_cited("a.h", "// docs/ir.md §4\n", here) == [
+        "a.h:1: ir.md has no numbered sections: // docs/ir.md §4"
+    ]
+
+
 def test_tidy_looks_at_what_changed(tmp_path, monkeypatch):
     sources = ["a.cc", "b.cc", "c.cc", "d.cc"]
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What every text file must have or must not have.
 
-Licence lines at the top of code, no unfinished marks, no path of one machine.
+Licence lines at the top of code, no unfinished marks, no path of one machine, no document cited that is not here.
 """
 
 import re
@@ -16,6 +16,7 @@ TEXT = (*CODE, ".md", ".toml", ".txt", ".cmake", ".json", ".ir", ".def", "dev", 
 SPDX = "SPDX-License-Identifier: MIT"
 # Written in pieces, or this file would find itself.
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK"]) + r")\b")
+CITED = re.compile(r"[\w./-]*\b([\w-]+\.md)\b( §)?")
 # Folders of every Linux machine; a checkout elsewhere has a root of its own that no file names.
 COMMON_ROOTS = (
     "usr",
@@ -43,6 +44,18 @@ def machine_paths() -> re.Pattern:
     return re.compile("|".join(patterns))
 
 
+def check_cited(path: str, text: str, documents: frozenset[str]) -> list[str]:
+    """Documents by the names of their files; ours have no numbered sections."""
+    errors = []
+    for number, line in enumerate(text.splitlines(), 1):
+        for cited in CITED.finditer(line):
+            if cited[1] not in documents:
+                errors.append(f"{path}:{number}: no document {cited[1]} is here: {line.strip()}")
+            elif cited[2]:
+                errors.append(f"{path}:{number}: {cited[1]} has no numbered sections: {line.strip()}")
+    return errors
+
+
 def check(path: str, text: str, machine: re.Pattern) -> list[str]:
     errors = []
     head = "\n".join(text.splitlines()[:2])
@@ -58,7 +71,14 @@ def check(path: str, text: str, machine: re.Pattern) -> list[str]:
 
 def main() -> int:
     machine = machine_paths()
-    return report("text", [e for path in files(*TEXT) for e in check(path, read(path), machine)])
+    documents = frozenset(Path(f).name for f in files(".md"))
+    errors = []
+    for path in files(*TEXT):
+        text = read(path)
+        errors += check(path, text, machine)
+        if not path.startswith(("tests/lint/", "tests/tools/")):  # they write documents
+            errors += check_cited(path, text, documents)
+    return report("text", errors)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Evaluate: runs a program of the tile stage sequentially, by the meaning of compiler.md §3 (I7).
-// The oracle of tests and fuzzer. It shares no code with passes and lowerings: of the compiler it
-// uses the IR, the ops' own `evaluate`, and from ir/numeric.h the rounding of narrow floats.
+// Evaluate: runs a program of the tile stage sequentially, in the order that I7 of docs/ir.md gives
+// it. The oracle of tests and fuzzer. It shares no code with passes and lowerings: of the compiler
+// it uses the IR, the ops' own `evaluate`, and from ir/numeric.h the rounding of narrow floats.
 //
 // It takes what the builder made, or the result of any tile pass before a schedule is applied.
 // Blocks run one after the other; the threads of a block run each statement in lockstep, collective

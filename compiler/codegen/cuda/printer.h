@@ -40,8 +40,8 @@ class Printer {
   std::string Offset(const std::string& pointer, const ir::Expr& index);
   std::string VectorPlace(const ir::Buffer& b, const ir::Expr& index, ir::DataType t, bool write);
 
-  // Integer arithmetic on values wraps (language.md), and C++ signed arithmetic may not; that of
-  // indices does not overflow. values.cc
+  // Integer arithmetic on values wraps (docs/language.md), and C++ signed arithmetic may not; that
+  // of indices does not overflow. values.cc
   void FindIndices(const ir::Kernel& k);
   // Reads memory, or a variable that holds a value. A cell may hold either: `cells` decides.
   bool IsValue(const ir::Expr& e, bool cells) const;

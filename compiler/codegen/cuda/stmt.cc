@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Statements as C++: one statement a line, `#line` before each that has a place (simulator.md §1).
+// Statements as C++: one statement a line, `#line` before each that has a place.
 #include "compiler/codegen/cuda/printer.h"
 #include "compiler/ir/build.h"
 #include "compiler/ir/visit.h"

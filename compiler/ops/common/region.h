@@ -28,7 +28,7 @@ std::vector<ir::Expr> ExtentsOf(const ir::Region& r);
 // Variables "i", "j", … for n dims, named after the region's buffer-independent position.
 std::vector<ir::Var> NestVars(int n);
 
-// Fills in unknown extents and matches both sides' extents (language.md §5.1, rules 1, 3 and 4).
+// Fills in unknown extents and matches both sides' extents, a 1 taking the other's.
 // Raises when neither has extents or static ones differ. `what` names the op in messages.
 void Reconcile(const char* what, ir::Region* src, ir::Region* dst, const ir::Span& span);
 bool IsWhole(const ir::Region& r);          // begins at 0 and covers the buffer

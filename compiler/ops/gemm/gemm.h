@@ -21,7 +21,7 @@ struct GemmOperands {
 };
 GemmOperands OperandsOf(const ir::TileOpObj* op);
 
-// Warps along rows and columns (language.md §5.4.1): each warp at least `atom_m` rows and `atom_n`
+// Warps along rows and columns: each warp at least `atom_m` rows and `atom_n`
 // columns. policy 0 square, 1 full row, 2 full column. nullopt: no exact cover.
 std::optional<WarpGrid> PartitionWarps(int64_t m, int64_t n, int64_t warps, int policy,
                                        int64_t atom_m, int64_t atom_n);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// reduce of a fragment along its layout's digits (layout.md §4): slots serially in each thread,
+// reduce of a fragment along its layout's digits: slots serially in each thread,
 // lanes by XOR butterflies, whole warps through shared memory. Places that hold no element start
 // with the identity, so ragged extents and idle lanes need no cases of their own.
 #include "compiler/layout/queries.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What orders two groups of threads (I9): nothing is repaired between them, so something that both
-// take part in must come behind the one access and before the other.
+// What orders two groups of threads (I9, docs/ir.md): nothing is repaired between them, so
+// something that both take part in must come behind the one access and before the other.
 #pragma once
 
 #include "compiler/ir/stmt.h"

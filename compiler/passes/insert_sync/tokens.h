@@ -6,8 +6,8 @@
 
 namespace tilescale::sync {
 
-// cp_async tokens of one role: commit and wait_group; acquire and release emit nothing (compiler.md
-// §5). Each side's slot is a register cell that goes 0 … depth-1 at every acquire (wait).
+// cp_async tokens of one role: commit and wait_group; acquire and release emit nothing. Each side's
+// slot is a register cell that goes 0 … depth-1 at every acquire (wait).
 ir::Kernel LowerTokens(const ir::Kernel& k);
 
 }  // namespace tilescale::sync

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // PlanSchedule (passes.h): a schedule for the loops that asked to be pipelined: their copies run
-// `num_stages` - 1 iterations ahead of their readers (schedule 1 of compiler.md §5), or each
+// `num_stages` - 1 iterations ahead of their readers, or each
 // statement as far ahead as its stage says. A loop that cannot be pipelined is left serial, with
 // the reason recorded.
 #include "compiler/ir/build.h"

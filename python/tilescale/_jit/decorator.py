@@ -132,7 +132,7 @@ class JITImpl:
     # Mode
 
     def initialize_jit_mode(self, *args: Any, **kwargs: Any) -> str:
-        """ "lazy" or "eager", decided at the first call (frontend.md §7)."""
+        """ "lazy" or "eager", decided at the first call."""
         if self.mode is None:
             self.mode = self._find_mode(args, kwargs)
         if self.mode == "eager" and self.options["out_idx"] is not None:

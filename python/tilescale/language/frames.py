@@ -110,7 +110,7 @@ class Loop:
 
 
 class PersistentLoop(Loop):
-    """`T.Persistent`: the tiles of a grouped domain, dealt to `wave_size` workers (language.md §2.4)."""
+    """`T.Persistent`: the tiles of a grouped domain, dealt to `wave_size` workers."""
 
     def __init__(self, domain: Iterable[Any], wave_size: Any, index: Any, group_size: int, hints: list[Any]) -> None:
         super().__init__("persistent", hints=hints, single=False)

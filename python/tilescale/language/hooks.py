@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What rewritten functions call (`__t__.…`, frontend.md §2 to §4): decides what is Python and what is kernel code,
+"""What rewritten functions call (`__t__.…`): decides what is Python and what is kernel code,
 and hands the latter to the builder."""
 
 import operator
@@ -318,7 +318,7 @@ class Hooks:
     # Names
 
     def bind(self, name: str, previous: Any, new: Any) -> Any:
-        """`name = new` (frontend.md §3)."""
+        """`name = new`: a variable of the kernel is stored to, another name is bound."""
         fresh = type(new) is Cell and not new.named
         if type(previous) in (Cell, Ref) and is_value(new) and not fresh:
             if previous is not new:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Turns the constructs that Python cannot overload into calls of the hooks (`__t__`), by the table of frontend.md §2.
+"""Turns the constructs that Python cannot overload into calls of the hooks (`__t__`).
 
 Operators, calls, subscripts, stores to elements, comprehensions, `try` and imports stay as the user wrote them.
 """

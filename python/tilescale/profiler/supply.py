@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random inputs by the type of a parameter (language.md §8.8). Needs torch."""
+"""Random inputs by the type of a parameter. Needs torch."""
 
 import enum
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What an integer expression means, point by point: the reference of the analyses' tests. As an
-// index (compiler.md §2) arithmetic of int32 and int64 is of integers; as a value, and for all
+// index, arithmetic of int32 and int64 is of integers; as a value, and for all
 // other types, it wraps as the machine does. Shares no code with the analyzer.
 #pragma once
 
