@@ -126,7 +126,7 @@ TEST(Calls, AtomicErrors) {
   EXPECT_EQ(call("atomic_or", {place, int64_t{1}}),
             "TypeError: T.atomic_or of float32 is not supported");
   EXPECT_EQ(call("atomic_add", {k.bx, int64_t{1}}),
-            "TypeError: T.atomic_add needs an element of a buffer as its destination, got `%bx`");
+            "TypeError: T.atomic_add needs an element of a buffer as its destination, got `bx`");
   EXPECT_EQ(call("atomic_add", {place, 1.0, None(), false, true}),
             "NotImplementedError: T.atomic_add with use_tma=True is not supported yet");
   EXPECT_EQ(
@@ -177,7 +177,7 @@ TEST(Print, Values) {
   EXPECT_EQ(ErrorOf([&] { k.b->AddCall("print", {None(), Text("")}, Text("void")); }),
             "AssertionError: T.print needs a value or a message");
   EXPECT_EQ(k.Body(), R"(    call print("100%%\n")
-    call print(%bx, %by, %bz, %tx, %ty, %tz, %tx, "msg='expr<%%tx>' BlockIdx=(%d, %d, %d), ThreadIdx=(%d, %d, %d): dtype=int32 value=%d\n")
+    call print(%bx, %by, %bz, %tx, %ty, %tz, %tx, "msg='expr<tx>' BlockIdx=(%d, %d, %d), ThreadIdx=(%d, %d, %d): dtype=int32 value=%d\n")
     call print(%bx, %by, %bz, %tx, %ty, %tz, cast.f64(%A[0, 0]), "msg='a' BlockIdx=(%d, %d, %d), ThreadIdx=(%d, %d, %d): dtype=float32 value=%f\n")
     alloc %s: shared i64[4, 2] sized
     if %tx == 32 and %ty == 0 and %tz == 0 {
@@ -236,7 +236,7 @@ TEST(Annotate, Layouts) {
             "ValueError: Invalid layout for `s`: it is over [8], the tile is [4, 8]");
   EXPECT_EQ(ErrorOf([&] { text({Text("spiral")}, {4, 8}); }), "ValueError: Invalid layout: spiral");
   EXPECT_EQ(ErrorOf([&] { text({Text("expr"), shape, vars, List({k.tx})}, {4, 8}); }),
-            "ValueError: the layout of `s` depends on `%tx`, which is not an integer function of "
+            "ValueError: the layout of `s` depends on `tx`, which is not an integer function of "
             "its indices");
 }
 

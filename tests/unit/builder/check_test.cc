@@ -124,7 +124,7 @@ TEST(Check, SymbolicExtentAndFragment) {
   p.b->End();
   EXPECT_EQ(
       p.Error(),
-      Semantic("A loop with symbolic extent `%bx + 1` may not index fragment `f`: the extents of "
+      Semantic("A loop with symbolic extent `bx + 1` may not index fragment `f`: the extents of "
                "T.Parallel must be constants there"));
 }
 
@@ -148,7 +148,7 @@ TEST(Check, FragmentIndices) {
     p.b->AddStore(p.s, {i[0], int64_t{0}}, BuildLoad(p.f, {i[0], MakeConst(3)}));
     p.b->End();
     EXPECT_EQ(p.Error(),
-              Semantic("Fragment buffer access with non-zero index [%i, 3] is not supported. Only "
+              Semantic("Fragment buffer access with non-zero index [i, 3] is not supported. Only "
                        "fragment[0] access is allowed within T.Parallel loop."));
   }
   {
@@ -171,7 +171,7 @@ TEST(Check, FragmentIndices) {
     EXPECT_EQ(
         p.Error(),
         Semantic(
-            "Fragment buffer `f` is indexed by `cast.i32(%s[%i, 0])`: an index must be a sum of "
+            "Fragment buffer `f` is indexed by `cast.int32(s[i, 0])`: an index must be a sum of "
             "multiples of the variables of T.Parallel and of serial loops"));
   }
   {
@@ -189,7 +189,7 @@ TEST(Check, CertainRace) {
     p.b->End();
     EXPECT_EQ(
         p.Error(),
-        Semantic("Data race: the points of T.Parallel along `i` store different values to `%C[%bx, "
+        Semantic("Data race: the points of T.Parallel along `i` store different values to `C[bx, "
                  "0]`. Use T.reduce, T.atomic_add, or index it by `i`"));
   }
   {
@@ -210,7 +210,7 @@ TEST(Check, DivergentControl) {
     p.Copy(p.A, p.s);
     p.b->End();
     EXPECT_EQ(p.Error(),
-              "CompileError: T.copy is reached by some threads of the group only: `%A[0, %tx] > "
+              "CompileError: T.copy is reached by some threads of the group only: `A[0, tx] > "
               "0.0` differs "
               "between them. All threads run it together; for a range of threads write a condition "
               "on the thread "
@@ -223,8 +223,8 @@ TEST(Check, DivergentControl) {
     p.b->BeginFor("serial", int64_t{0}, n, int64_t{1}, {List()}, "i");
     p.b->AddCall("sync_threads", {}, Text("void"));
     p.b->End();
-    EXPECT_EQ(p.Error().substr(0, 78),
-              "CompileError: T.sync_threads is reached by some threads of the group only: `%n");
+    EXPECT_EQ(p.Error().substr(0, 77),
+              "CompileError: T.sync_threads is reached by some threads of the group only: `n");
   }
   {
     Program p;

@@ -145,7 +145,7 @@ TEST(Operators, Errors) {
       "TypeError: `/` of two integers (int32 and int32) is ambiguous in a kernel: use // (floor), "
       "T.truncdiv, T.ceildiv, or cast an operand to a float dtype");
   EXPECT_EQ(error("floordiv", MakeVar("i"), MakeConst(0)),
-            "ZeroDivisionError: `//` by zero: `%i // 0`");
+            "ZeroDivisionError: `//` by zero: `i // 0`");
   EXPECT_EQ(ErrorOf([] { Op("bitnot", {X("float32")}); }),
             "TypeError: `~` needs an integer operand, got float32");
   EXPECT_EQ(ErrorOf([] { Op("neg", {X("uint8")}); }),

@@ -132,7 +132,7 @@ TEST(Normalise, ScatteredThreadsAreNoGroup) {
   k.b->End();
   EXPECT_EQ(
       ErrorOf([&] { Normalised(&k); }),
-      "CompileError: the threads of `%tx % 2 == 0` are not one contiguous thread range: collective "
+      "CompileError: the threads of `tx % 2 == 0` are not one contiguous thread range: collective "
       "operations run by a group of neighbours\n  --> k.py:12 in main");
 }
 

@@ -202,7 +202,7 @@ TEST(Errors, Launch) {
   EXPECT_EQ(kernel({int64_t{1}, int64_t{1}, int64_t{1}, int64_t{1}}, {int64_t{32}}),
             "ValueError: T.Kernel takes at most 3 grid extents, got 4");
   EXPECT_EQ(kernel({int64_t{1}}, {MakeVar("n")}),
-            "TypeError: threads must be a constant integer, got `%n`");
+            "TypeError: threads must be a constant integer, got `n`");
   EXPECT_EQ(ErrorOf([&] { b->BeginParallel({int64_t{4}}, {}, {}); }),
             "ValueError: T.Parallel outside of a kernel: put it inside `with T.Kernel(...)`");
   EXPECT_EQ(ErrorOf([&] { b->AddTile("copy", {}); }),
@@ -226,7 +226,7 @@ TEST(Errors, Loops) {
   EXPECT_EQ(loop("unroll", int64_t{4}, int64_t{1}, {true, int64_t{2}, List()}),
             "ValueError: T.unroll's explicit and unroll_factor params are mutually exclusive.");
   EXPECT_EQ(loop("vector", MakeVar("n"), int64_t{1}, {List()}),
-            "ValueError: T.vectorized needs a constant extent, got `%n`");
+            "ValueError: T.vectorized needs a constant extent, got `n`");
   EXPECT_EQ(loop("serial", int64_t{4}, int64_t{1}, {List({List({Text("nonsense"), int64_t{1}})})}),
             "CompileError: unknown annotation \"nonsense\" of a loop");
   EXPECT_EQ(loop("pipelined", int64_t{4}, int64_t{1},
