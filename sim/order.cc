@@ -93,7 +93,11 @@ class StrongOp {
     }
     u64 value = 0;
     std::memcpy(&value, a_.address, a_.bytes);
-    if (a_.op != Op::kStore && arena.CellOf(a_.address).unwritten) NoteUnwritten(f_, a_.address);
+    // A cell has a bit for each of its four bytes.
+    const u32 mine = a_.bytes < 4 ? ((1u << a_.bytes) - 1) << (u64(a_.address) & 3) : 15;
+    if (a_.op != Op::kStore && (arena.CellOf(a_.address).unwritten & mine)) {
+      NoteUnwritten(f_, a_.address);
+    }
     word_ = &core.words[key_];
     if (word_->values.empty() || word_->values.back().value != value) {
       word_->values.clear();  // written by the host or by a plain store
