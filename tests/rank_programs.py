@@ -50,6 +50,7 @@ tx = T.get_thread_binding()
 f = T.alloc_fragment((8,), "float32")
 s = T.alloc_shared((8,), "float32")
 v = T.alloc_var("float32")
+l = T.alloc_local((8,), "float32")
 sig = T.signal(flags, 0)
 peer = 1 - T.get_rank()
 """

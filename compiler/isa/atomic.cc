@@ -34,6 +34,12 @@ std::vector<Instr> Rows() {
   // The same functions with "weak.<scope>": ordinary accesses that name their order.
   out.push_back(Row("ld.weak", "ld", ir::Mode::kRead));
   out.push_back(Row("st.weak", "st", ir::Mode::kWrite));
+  // Of several neighbours.
+  for (const char* v : {"2", "4", "8", "16"}) {
+    const std::string n = std::string("v") + v;
+    out.push_back(Row("ld.strong." + n, "ld_" + n, ir::Mode::kAtomic));
+    out.push_back(Row("ld.weak." + n, "ld_" + n, ir::Mode::kRead));
+  }
   for (const char* v : {"v2_f16", "v2_bf16", "v2_f32", "v4_f32"}) {
     // Where the machine has no such instruction the function is one for each element.
     out.push_back(Row(std::string("red.add.") + v, std::string("red_add_") + v, ir::Mode::kAtomic));

@@ -68,6 +68,55 @@ Region OneElement(const Region& r, const std::string& what, const Span& span) {
   return WithOwnExtents(r, ones);
 }
 
+int64_t NumNeighbours(const Region& r) {
+  int64_t n = 1;
+  for (size_t d = 0; d < r->extent.size(); ++d) {
+    if (!r->extent[d].defined()) continue;
+    auto known = AsInt(r->extent[d]);
+    if (!known || (*known != 1 && d + 1 != r->extent.size())) return 0;
+    n = *known;
+  }
+  return n;
+}
+
+Region Neighbours(const Region& r, int64_t n, const std::string& what, const Span& span) {
+  const Buffer& b = r->buffer;
+  const int64_t bytes = n * b->dtype.bits / 8;
+  const int64_t named = NumNeighbours(r);
+  if (named != 1 && named != n) {
+    RaiseAt(span, "ValueError", what, " takes ", n, " elements here, got ", Describe(r));
+  }
+  if (!b->strides.empty() && !IsConst(b->strides[b->strides.size() - 1], 1)) {
+    RaiseAt(span, "ValueError", what, " of several elements needs neighbours in memory, `", b->name,
+            "` has strides");
+  }
+  if (bytes != 2 && bytes != 4 && bytes != 8 && bytes != 16) {
+    RaiseAt(span, "ValueError", what, " of ", n, " elements of ", LanguageName(b->dtype),
+            " is an access of ", bytes, " bytes, and there are accesses of 1, 2, 4, 8 and 16");
+  }
+  const Expr& first = r->begin[r->begin.size() - 1];
+  if (auto at = AsInt(first); at && *at % n != 0) {
+    RaiseAt(span, "ValueError", what, " of ", n, " elements begins at a multiple of ", n, ", got ",
+            *at);
+  }
+  std::vector<Expr> extent(r->extent.size(), MakeConst(1));
+  extent.back() = MakeConst(n);
+  return WithOwnExtents(r, extent);
+}
+
+Stmt GuardedAccess(const Region& r, Stmt call) {
+  const int64_t n = NumNeighbours(r);
+  call = GuardedCall(r, std::move(call));
+  if (n <= 1) return call;
+  auto last = CopyNode(r.get());
+  last->begin.Set(r->begin.size() - 1, Add(r->begin[r->begin.size() - 1], n - 1));
+  const Expr guard = GuardAt(Region(last), {});
+  if (!guard.defined()) return call;
+  auto out = CopyNode(call.as<CallObj>());
+  out->guard = And(out->guard, guard);
+  return Stmt(out);
+}
+
 Region SignalArg(const TileOpObj* op, std::string_view param, const std::string& what) {
   Region r = OneElement(RegionArg(op, param), what, op->span);
   if (r->buffer->space() != Space::kGlobal) {

@@ -21,6 +21,15 @@ ir::Region SignalArg(const ir::TileOpObj* op, std::string_view param, const std:
 // One element of `r` as the op's only place; raises when `r` is more than one.
 ir::Region OneElement(const ir::Region& r, const std::string& what, const ir::Span& span);
 
+// `n` neighbours in the last dim of `r` as the op's only place, for one access of 2, 4, 8 or 16
+// bytes. Raises unless PTX has it, and when `r` is of another number.
+ir::Region Neighbours(const ir::Region& r, int64_t n, const std::string& what,
+                      const ir::Span& span);
+// How many elements `r` names; 0: not known, or of several dims.
+int64_t NumNeighbours(const ir::Region& r);
+// `call`, unless one of the elements of `r` is out of range.
+ir::Stmt GuardedAccess(const ir::Region& r, ir::Stmt call);
+
 // T.put, T.get and their forms by a warp and by one thread: args src, dst, dst_pe or src_pe, size,
 // unroll_factor, bytes, nbi. With `size` the operands are addresses and `size` consecutive elements
 // (or bytes) move; without, tiles move, converted and guarded as by T.copy. `nbi`: complete at

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// T.ld: one element, with the order and scope that the program says. The contract is in ld.md.
+// T.ld: one element, or neighbours of 16 bytes at most, with the order and scope that the program
+// says. The contract is in ld.md.
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/common/remote.h"
 
@@ -15,8 +16,14 @@ std::string Text(const TileOpObj* op) {
 }
 
 TileOp Make(TileOp op) {
-  Region src = OneElement(RegionArg(op.get(), "src"), "T.ld", op->span);
-  Region value = OneElement(RegionArg(op.get(), "value"), "T.ld", op->span);
+  Region src = RegionArg(op.get(), "src"), value = RegionArg(op.get(), "value");
+  const int64_t n = NumNeighbours(value);
+  if (n > 1) {
+    src = Neighbours(src, n, "T.ld", op->span);
+  } else {
+    src = OneElement(src, "T.ld", op->span);
+    value = OneElement(value, "T.ld", op->span);
+  }
   Space from = src->buffer->space(), to = value->buffer->space();
   if (from != Space::kGlobal && from != Space::kShared) {
     RaiseAt(op->span, "ValueError", "T.ld reads global or shared memory, `", src->buffer->name,
@@ -56,11 +63,20 @@ std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
 void Lower(const TileOpObj* op, LowerContext* c) {
   Region src = RegionArg(op, "src"), value = RegionArg(op, "value");
   std::string text = Text(op);
-  Var loaded = MakeVar(std::string(src->buffer->name) + "_ld", src->buffer->dtype);
-  c->Emit(GuardedCall(src, MakeCall(text.starts_with("weak") ? "ld.weak" : "ld.strong",
-                                    {MakeAddr(src)}, op->span, {loaded}, text)));
-  c->Emit(MakeStore(value->buffer, {value->begin.begin(), value->begin.end()},
-                    Cast(loaded, value->buffer->dtype), op->span));
+  const int64_t n = NumNeighbours(src);
+  DataType type = src->buffer->dtype;
+  type.lanes = static_cast<uint16_t>(n);
+  Var loaded = MakeVar(std::string(src->buffer->name) + "_ld", type);
+  std::string instr = text.starts_with("weak") ? "ld.weak" : "ld.strong";
+  if (n > 1) instr += ".v" + std::to_string(n);
+  c->Emit(GuardedAccess(src, MakeCall(instr, {MakeAddr(src)}, op->span, {loaded}, text)));
+  for (int64_t i = 0; i < n; ++i) {
+    std::vector<Expr> at(value->begin.begin(), value->begin.end());
+    if (n > 1) at.back() = Add(at.back(), i);
+    Expr element =
+        n > 1 ? MakeOp(OpCode::kLane, {loaded, MakeConst(i)}, src->buffer->dtype) : loaded;
+    c->Emit(MakeStore(value->buffer, at, Cast(element, value->buffer->dtype), op->span));
+  }
 }
 
 const TileOpRegistration kLd({

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// T.st: one element, with the order and scope that the program says. The contract is in st.md.
+// T.st: one element, or neighbours of 16 bytes at most, with the order and scope that the program
+// says. The contract is in st.md.
 #include "compiler/ops/common/region.h"
 #include "compiler/ops/common/remote.h"
 
@@ -15,7 +16,10 @@ std::string Text(const TileOpObj* op) {
 }
 
 TileOp Make(TileOp op) {
-  Region dst = OneElement(RegionArg(op.get(), "dst"), "T.st", op->span);
+  Expr value = ExprArg(op.get(), "value");
+  const int64_t lanes = value.dtype().lanes;
+  Region dst = RegionArg(op.get(), "dst");
+  dst = lanes > 1 ? Neighbours(dst, lanes, "T.st", op->span) : OneElement(dst, "T.st", op->span);
   Space space = dst->buffer->space();
   if (space != Space::kGlobal && space != Space::kShared) {
     RaiseAt(op->span, "ValueError", "T.st writes global or shared memory, `", dst->buffer->name,
@@ -28,7 +32,9 @@ TileOp Make(TileOp op) {
   Text(op.get());
   dst = OnPeer(dst, ExprArg(op.get(), "dst_pe"), "T.st", op->span);
   // The access is as wide as the element, whatever the value is.
-  Expr value = Cast(ExprArg(op.get(), "value"), dst->buffer->dtype);
+  DataType type = dst->buffer->dtype;
+  type.lanes = static_cast<uint16_t>(lanes);
+  value = Cast(value, type);
   return WithArg(WithArg(WithArg(op, "dst", dst), "value", value), "dst_pe", ffi::Any());
 }
 
@@ -48,8 +54,8 @@ std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
 void Lower(const TileOpObj* op, LowerContext* c) {
   Region dst = RegionArg(op, "dst");
   std::string text = Text(op);
-  c->Emit(GuardedCall(dst, MakeCall(text.starts_with("weak") ? "st.weak" : "st.strong",
-                                    {MakeAddr(dst), ExprArg(op, "value")}, op->span, {}, text)));
+  c->Emit(GuardedAccess(dst, MakeCall(text.starts_with("weak") ? "st.weak" : "st.strong",
+                                      {MakeAddr(dst), ExprArg(op, "value")}, op->span, {}, text)));
 }
 
 const TileOpRegistration kSt({

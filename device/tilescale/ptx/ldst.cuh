@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Loads and stores with semantics and scope (PTX "Data Movement and Conversion Instructions: ld,
-// st" and "Memory Consistency Model"). One thread; 1, 2, 4 or 8 bytes, aligned to their size, in
-// shared or global memory. They take effect at once; what they order is said at each.
+// st" and "Memory Consistency Model"). One thread; 1, 2, 4, 8 or 16 bytes, aligned to their
+// size, in shared or global memory. They take effect at once; what they order is said at each. 16
+// bytes are a vector of two words: two accesses in no order ("Memory Consistency Model: Vector
+// Data-types").
 #pragma once
+#include <tilescale/numeric/types.cuh>
 #include <tilescale/ptx/config.cuh>
 
 namespace ts {
@@ -27,10 +30,21 @@ template <>
 struct Word<8> {
   typedef u64 Type;
 };
+template <>
+struct Word<16> {
+  typedef vec<u64, 2> Type;
+};
 
 // PTX has no 8-bit registers: bytes travel in 16-bit ones.
 #define TS_LD(order)                                                           \
-  if constexpr (sizeof(T) == 8) {                                              \
+  if constexpr (sizeof(T) == 16) {                                             \
+    vec<u64, 2> r16;                                                           \
+    asm volatile("ld." order ".v2.b64 {%0, %1}, [%2];"                         \
+                 : "=l"(r16.v[0]), "=l"(r16.v[1])                              \
+                 : "l"(p)                                                      \
+                 : "memory");                                                  \
+    return bits<T>(r16);                                                       \
+  } else if constexpr (sizeof(T) == 8) {                                       \
     asm volatile("ld." order ".b64 %0, [%1];" : "=l"(r8) : "l"(p) : "memory"); \
     return bits<T>(r8);                                                        \
   } else if constexpr (sizeof(T) == 4) {                                       \
@@ -43,14 +57,17 @@ struct Word<8> {
     asm volatile("ld." order ".b8 %0, [%1];" : "=h"(r2) : "l"(p) : "memory");  \
     return bits<T>((u8)r2);                                                    \
   }
-#define TS_ST(order)                                                             \
-  if constexpr (sizeof(T) == 8)                                                  \
-    asm volatile("st." order ".b64 [%0], %1;" ::"l"(p), "l"((u64)w) : "memory"); \
-  else if constexpr (sizeof(T) == 4)                                             \
-    asm volatile("st." order ".b32 [%0], %1;" ::"l"(p), "r"((u32)w) : "memory"); \
-  else if constexpr (sizeof(T) == 2)                                             \
-    asm volatile("st." order ".b16 [%0], %1;" ::"l"(p), "h"((u16)w) : "memory"); \
-  else                                                                           \
+#define TS_ST(order)                                                                      \
+  if constexpr (sizeof(T) == 16)                                                          \
+    asm volatile("st." order ".v2.b64 [%0], {%1, %2};" ::"l"(p), "l"(w.v[0]), "l"(w.v[1]) \
+                 : "memory");                                                             \
+  else if constexpr (sizeof(T) == 8)                                                      \
+    asm volatile("st." order ".b64 [%0], %1;" ::"l"(p), "l"((u64)w) : "memory");          \
+  else if constexpr (sizeof(T) == 4)                                                      \
+    asm volatile("st." order ".b32 [%0], %1;" ::"l"(p), "r"((u32)w) : "memory");          \
+  else if constexpr (sizeof(T) == 2)                                                      \
+    asm volatile("st." order ".b16 [%0], %1;" ::"l"(p), "h"((u16)w) : "memory");          \
+  else                                                                                    \
     asm volatile("st." order ".b8 [%0], %1;" ::"l"(p), "h"((u16)w) : "memory");
 
 }  // namespace detail
@@ -124,6 +141,27 @@ TS_DEVICE void st(T* p, typename ts::detail::Same<T>::Type v) {
       TS_ST("release.sys")
     }
   }
+}
+// Neighbours.
+template <Sem S, Scope C, class T, int N>
+TS_DEVICE void st(T* p, vec<T, N> v) {
+  st<S, C>((vec<T, N>*)p, v);
+}
+template <Sem S, Scope C, class T>
+TS_DEVICE vec<T, 2> ld_v2(const T* p) {
+  return ld<S, C>((const vec<T, 2>*)p);
+}
+template <Sem S, Scope C, class T>
+TS_DEVICE vec<T, 4> ld_v4(const T* p) {
+  return ld<S, C>((const vec<T, 4>*)p);
+}
+template <Sem S, Scope C, class T>
+TS_DEVICE vec<T, 8> ld_v8(const T* p) {
+  return ld<S, C>((const vec<T, 8>*)p);
+}
+template <Sem S, Scope C, class T>
+TS_DEVICE vec<T, 16> ld_v16(const T* p) {
+  return ld<S, C>((const vec<T, 16>*)p);
 }
 #undef TS_LD
 #undef TS_ST

@@ -12,6 +12,9 @@ CASES = [
     ),
     ("T.st(v, 1)", ValueError, "T.st writes global or shared memory, `v` is in registers"),
     ("T.st(A[0:2], 1)", ValueError, "T.st takes one element, got A[0:2]"),
+    ("T.st(A[0:2], l[0:4])", ValueError, "T.st takes 4 elements here, got A[0:2]"),
+    ("T.st(A[2], l[0:4])", ValueError, "T.st of 4 elements begins at a multiple of 4, got 2"),
+    ("T.st(S[0], l[0:2])", ValueError, "T.st of several elements needs neighbours in memory, `S` has strides"),
     (
         "T.atom_add(flags[0], 1, sem='weak')",
         ValueError,

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""T.ld and T.st of neighbours: every order, scope and width up to 16 bytes, between ranks and in shared memory, and
+through NVRTC."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tilescale
+import tilescale.language as T
+from rank_programs import RANKS, STORES, compile_text, launch, raw
+
+LOADS = list(itertools.product(["weak", "volatile", "relaxed", "acquire"], ["cta", "gpu", "sys"]))
+WIDTHS = [
+    ("uint8", 2), ("int8", 4), ("uint8", 8), ("uint8", 16), ("float16", 2), ("float16", 8),
+    ("float32", 2), ("int32", 4), ("float32", 4), ("uint64", 2), ("float64", 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "n"), WIDTHS, ids=str)
+def test_every_order_and_scope(dtype, n):
+    """Stored on the next rank, loaded from there behind a barrier; and once more through shared memory."""
+    ways = len(STORES)
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((ways, n), dtype),
+        B: T.Tensor((ways, n), dtype),
+        C: T.Tensor((ways, n), dtype),
+        bar: T.Tensor((RANKS,), "int32"),
+    ):
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            peer = (T.get_rank() + 1) % T.get_num_ranks()
+            v, w = T.alloc_local((n,), dtype), T.alloc_local((2 * n,), dtype)
+            s = T.alloc_shared((ways, n), dtype)
+            for i, (sem, scope) in enumerate(STORES):
+                if tx == i:
+                    T.ld(T.address_of(A[i, 0]), v)
+                    T.st(T.address_of(B[i, 0]), v[0:n], scope=scope, sem=sem, dst_pe=peer)
+            T.barrier_blocks(bar)
+            for i, (sem, scope) in enumerate(LOADS):
+                if tx == i:
+                    T.ld(B[i, 0:n], w[n : 2 * n], scope=scope, sem=sem, src_pe=peer)
+                    T.st(s[i, 0:n], w[n : 2 * n], scope=scope, sem=STORES[i][0])
+                    T.ld(s[i, 0:n], v, scope=scope, sem=sem)
+                    for k in T.serial(n):
+                        C[i, k] = v[k]
+
+    a = [raw((ways, n), dtype) for _ in range(RANKS)]
+    zero = [np.zeros((ways, n), dtype) for _ in range(RANKS)]
+    bar = [np.zeros((RANKS,), np.int32) for _ in range(RANKS)]
+    _, b, c, _ = launch(main, {"A": a, "B": zero, "C": zero, "bar": bar})
+    for r in range(RANKS):
+        np.testing.assert_array_equal(b[(r + 1) % RANKS].view(np.uint8), a[r].view(np.uint8))
+        np.testing.assert_array_equal(c[r].view(np.uint8), a[r].view(np.uint8))
+
+
+def test_the_instructions(tmp_path):
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 8), "float16"), B: T.Tensor((64, 8), "float16")):
+        with T.Kernel(1, threads=32):
+            tx = T.get_thread_binding()
+            v = T.alloc_local((8,), "float16")
+            T.ld(A[tx, 0:8], v, scope="sys", sem="acquire")
+            T.st(B[tx, 0:8], v[0:8], scope="sys", sem="release")
+
+    source = tilescale.compile(main, target={"kind": "cuda", "arch": "sm_90a"}).get_kernel_source()
+    assert "ts::ptx::ld_v8<ts::Sem::acquire, ts::Scope::sys>(A + " in source
+    assert "ts::ptx::st<ts::Sem::release, ts::Scope::sys>(B + " in source
+    for arch in ("sm_80", "sm_90a"):
+        compile_text(main, arch)
