@@ -262,7 +262,7 @@ FAULTS: list[Fault] = [
     ),
     change(ED, PLACE, "base + number[t] - 1", "base + number[t]"),
     drop(ED, RANKS, "T.barrier_blocks(barrier)", 1),
-    change(ED, PEER, "src_pe=at // tokens", "src_pe=rank"),
+    change(ED, PEER, "src_pe=origin[i * rows + k] // tokens", "src_pe=rank"),
     bulk(PROXY, "ptx::fence_proxy_async();"),
     bulk(WAIT, "ptx::mbar_wait(full + s, phase);"),
     bulk(PHASE, "phase ^= 1;"),

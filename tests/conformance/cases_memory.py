@@ -45,6 +45,31 @@ def loads_and_stores(rng: np.random.Generator) -> list[Case]:
                 headers=("ptx/ldst",),
             )
         )
+    wide = [("u8", 2), ("f16", 4), ("i64", 2), ("f16", 8), ("u8", 16), ("f32", 4)]
+    for (kind, lanes), (load, store) in itertools.product(wide, pairs):
+        v = random_bits(kind, 32 * lanes * len(SCOPES), rng)
+        name = f"ldst_{kind}x{lanes}_{load}"
+        lines = []
+        for i, scope in enumerate(SCOPES):
+            at = f"({i} * 32 + t) * {lanes}"
+            lines.append(
+                f"ts::ptx::st{order(store, scope)}(p1 + {at}, ts::ptx::ld_v{lanes}{order(load, scope)}(p0 + {at}));"
+            )
+        raw = f"u{v.dtype.itemsize}"
+
+        def check_wide(args: list, v=v, raw=raw) -> None:
+            Mismatch().report(args[1].view(raw) != v.view(raw), args[1].view(raw), v.view(raw))
+
+        result.append(
+            Case(
+                name=name,
+                functions=(f"ld_v{lanes}", "st"),
+                text=kernel(name, [f"{kind}*", f"{kind}*"], "\n".join(["const int t = ts::tid_x();", *lines])),
+                args=[v, poisoned(kind, len(v))],
+                check=check_wide,
+                headers=("ptx/ldst",),
+            )
+        )
     for kind, lanes in (("f32", 4), ("f16", 4), ("i32", 1)):
         vec = f"ts::vec<{TYPES[kind][0]}, {lanes}>"
         v = random_bits(kind, 32 * lanes, rng)
