@@ -19,11 +19,12 @@ BAR = 320.0
 DTYPE = "bfloat16"
 OPERATIONS = ("all-to-all", "dispatch", "combine")
 DIM = 128  # of a head
-# blocks and their threads; all-to-all: rows of a tile, tiles in flight; dispatch: rows a turn, turns in flight; combine:
+# blocks; all-to-all: rows of a tile, tiles in flight; dispatch: rows a turn, turns in flight; combine:
 # turns in flight of so many elements of each rank's row.
 CHOICE = {
-    "blocks": 20, "threads": 896, "tile": 112, "tiles": 7, "rows": 2, "turns": 7, "stages": 7, "chunk": 7168, "unroll": 7
+    "blocks": 20, "tile": 112, "tiles": 7, "rows": 2, "turns": 7, "stages": 7, "chunk": 7168, "unroll": 7
 }  # fmt: skip
+THREADS = {"all-to-all": 896, "dispatch": 512, "combine": 896}
 USED = {
     "all-to-all": ("blocks", "threads", "tile", "tiles"),
     "dispatch": ("blocks", "threads", "rows", "turns"),
@@ -151,8 +152,9 @@ def simulated(args: argparse.Namespace) -> None:
 
 def choices(operation: str, args: argparse.Namespace) -> list[dict[str, int]]:
     """All combinations of what the operation uses."""
-    given = [getattr(args, name) if name in USED[operation] else [value] for name, value in CHOICE.items()]
-    return [dict(zip(CHOICE, values, strict=True)) for values in itertools.product(*given)]
+    default = CHOICE | {"threads": THREADS[operation]}
+    given = [getattr(args, name) or [value] if name in USED[operation] else [value] for name, value in default.items()]
+    return [dict(zip(default, values, strict=True)) for values in itertools.product(*given)]
 
 
 def timed(w: Any, operation: str, args: argparse.Namespace, choice: dict[str, int]) -> tuple[float, float, int]:
@@ -208,8 +210,8 @@ def main() -> None:
     sizes = {"ranks": 2, "tokens": 4096, "hidden": 7168, "topk": 8, "experts": 256, "rounds": 10}
     for name, value in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=value)
-    for name, value in CHOICE.items():
-        parser.add_argument(f"--{name}", type=int, nargs="+", default=[value])
+    for name in ("threads", *CHOICE):
+        parser.add_argument(f"--{name}", type=int, nargs="+")
     args = parser.parse_args()
     simulated(args) if args.target == "sim" else measured(args)
 
