@@ -100,6 +100,7 @@ class Guarder : public Mutator {
     Expr inner = DefaultExpr(e);
     Expr g = Guard(e->buffer, inner.as<LoadObj>()->index);
     if (!g.defined()) return inner;
+    if (outside_) WarnOutside(Spelled(e), e->buffer, "it reads as the safe value");
     auto out = CopyNode(inner.as<LoadObj>());
     out->guard = And(out->guard, g);
     if (!out->other.defined()) out->other = SafeValue(e->buffer);
@@ -197,13 +198,13 @@ class Guarder : public Mutator {
   // one element.
   Expr Guard(const Buffer& b, const ffi::Array<Expr>& index,
              const ffi::Array<Expr>& count = ffi::Array<Expr>()) {
-    CheckConstants(b, index);
+    outside_ = false;
     if (b->space() != Space::kGlobal) {
+      CheckConstants(b, index);
       if (b->space() == Space::kShared) Report(b, index);
       return Expr();
     }
     if (Off()) return Expr();
-    outside_ = false;
     Expr guard;
     for (size_t d = 0; d < index.size(); ++d) {
       if (index[d].dtype().lanes > 1) continue;
@@ -231,7 +232,8 @@ class Guarder : public Mutator {
     ctx_->Record("warning", span_, access, "never in range of the shape [" + shape + "]: " + then);
   }
 
-  // No run can make a constant index right; only where nothing runs it may stand.
+  // On chip nothing is guarded, and no run makes a constant index right; only where nothing runs it
+  // may stand.
   void CheckConstants(const Buffer& b, const ffi::Array<Expr>& index) {
     for (size_t d = 0; d < index.size(); ++d) {
       auto i = AsInt(index[d]), extent = AsInt(b->shape[d]);

@@ -257,11 +257,11 @@ def test_a_copy_of_the_user_that_every_path_waits_for(rng, way, n):
 
 
 POINTS = {
-    "a value bound to a name": ("x = A[i]\nB[0] = x", "along `i` store different values to `%B[0]`. Use T.reduce, "),
-    "a sum with a name": ("y = A[i]\nB[0] = y + 1", "along `i` store different values to `%B[0]`. Use T.reduce, "),
+    "a value bound to a name": ("x = A[i]\nB[0] = x", "along `i` store different values to `B[0]`. Use T.reduce, "),
+    "a sum with a name": ("y = A[i]\nB[0] = y + 1", "along `i` store different values to `B[0]`. Use T.reduce, "),
     "neighbours": (
         "B[i] = A[i]\nB[i + 1] = 0",
-        "store `%B[%i + 1]` here and `%B[%i]` at line 7: different values for the same elements at another `i`, ",
+        "store `B[i + 1]` here and `B[i]` at line 7: different values for the same elements at another `i`, ",
     ),
 }
 

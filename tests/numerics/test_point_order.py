@@ -185,7 +185,7 @@ def test_points_do_not_read_what_others_store():
     with pytest.raises(ValueError) as error:
         tilescale.compile(func, target="sim")
     assert str(error.value).split("\n  --> ")[0] == (
-        "[Tilelang Semantic Check] Data race: the points of T.Parallel read `%B[%i + 1]` here and store `%B[%i]` at "
+        "[Tilelang Semantic Check] Data race: the points of T.Parallel read `B[i + 1]` here and store `B[i]` at "
         "line 9: the same elements at another `i`, and the points have no order. Store to another buffer, or use a "
         "loop for each"
     )
