@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """GEMM and reduce-scatter in one kernel: a rank has some columns of A and rows of B, and gets its rows of the sum.
 
-Each tile for another rank goes to its owner as soon as it is there. The owner's tiles begin with what the others have
-sent for them instead of zeros. Both take turns, a group of tiles at a time, so that the link has work all along; the
-owner is a group behind, so that what it waits for is there.
+Tiles for other ranks come first, and each goes to its owner as soon as it is there. The owner's tiles come last, and
+begin with what the others have sent for them instead of zeros: it is there by then.
 
 Run: python gemm_rs.py [--ranks N] [--target sim|cuda]
 """
@@ -29,13 +28,13 @@ def gemm_rs_program(
     dtype="float16",
     out_dtype="float32",
 ):
-    """M: rows that each rank owns. panel: row blocks whose tiles are a group, which share columns of B.
+    """M: rows that each rank owns. panel: row blocks whose tiles are neighbours in time and share columns of B.
 
     The inboxes of two launches take turns: who has all tiles of a launch knows that the others began it, and so had
     ended the one before. `arrived[r, t]`: launches in which tile t of rank r came.
     """
     rows, columns = (M + block_M - 1) // block_M, (N + block_N - 1) // block_N
-    tiles, groups, group = rows * columns, (rows + panel - 1) // panel, panel * columns
+    tiles = rows * columns
 
     @T.prim_func
     def gemm_rs(
@@ -46,36 +45,34 @@ def gemm_rs_program(
         arrived: T.Tensor((ranks, tiles), "int32"),
         iteration: T.int32,
     ):
-        with T.Kernel(ranks * groups * group, threads=threads) as bx:
+        with T.Kernel(ranks * tiles, threads=threads) as bx:
             rank, turn = T.get_rank(), iteration % 2
             A_tile = T.alloc_shared((block_M, block_K), dtype)
             B_tile = T.alloc_shared((block_K, block_N), dtype)
             C_tile = T.alloc_fragment((block_M, block_N), "float32")
             C_shared = T.alloc_shared((block_M, block_N), out_dtype)  # takes the place of A_tile and B_tile
-            # A group of each of the others, then of this rank.
-            turns, i = bx // group, bx % group
-            g, owner = turns // ranks, (rank + 1 + turns % ranks) % ranks
-            high = T.min(panel, rows - g * panel)
-            t, m, n = g * group + i, g * panel + i % high, i // high
+            owner, t = (rank + 1 + bx // tiles) % ranks, bx % tiles
+            first = t // (panel * columns) * panel
+            high = T.min(panel, rows - first)
+            m, n = first + t % (panel * columns) % high, t % (panel * columns) // high
             down, across = slice(m * block_M, (m + 1) * block_M), slice(n * block_N, (n + 1) * block_N)
-            if n < columns:  # the last group may be smaller
-                T.clear(C_tile)
-                if owner == rank:
-                    for other in T.serial(1, ranks):
-                        origin = (rank + other) % ranks
-                        T.wait(T.signal(arrived, (origin, t)), at_least=iteration + 1)
-                        for y, x in T.Parallel(block_M, block_N):
-                            C_tile[y, x] += inbox[turn, origin, t, y, x]
-                for ko in T.Pipelined(T.ceildiv(K, block_K), num_stages=num_stages):
-                    T.copy(A[owner, down, ko * block_K : (ko + 1) * block_K], A_tile)
-                    T.copy(B[ko * block_K : (ko + 1) * block_K, across], B_tile)
-                    T.gemm(A_tile, B_tile, C_tile)
-                T.copy(C_tile, C_shared)
-                if owner == rank:
-                    T.copy(C_shared, C[down, across])
-                else:
-                    came = T.signal(arrived, (rank, t))
-                    T.put(C_shared, inbox[turn, rank, t, 0:block_M, 0:block_N], peer=owner, signal=came)
+            T.clear(C_tile)
+            if owner == rank:
+                for step in T.serial(1, ranks):
+                    origin = (rank + step) % ranks
+                    T.wait(T.signal(arrived, (origin, t)), at_least=iteration + 1)
+                    for i, j in T.Parallel(block_M, block_N):
+                        C_tile[i, j] += inbox[turn, origin, t, i, j]
+            for k in T.Pipelined(T.ceildiv(K, block_K), num_stages=num_stages):
+                T.copy(A[owner, down, k * block_K : (k + 1) * block_K], A_tile)
+                T.copy(B[k * block_K : (k + 1) * block_K, across], B_tile)
+                T.gemm(A_tile, B_tile, C_tile)
+            T.copy(C_tile, C_shared)
+            if owner == rank:
+                T.copy(C_shared, C[down, across])
+            else:
+                came = T.signal(arrived, (rank, t))
+                T.put(C_shared, inbox[turn, rank, t, 0:block_M, 0:block_N], peer=owner, signal=came)
 
     return gemm_rs
 
