@@ -14,7 +14,7 @@ Instr Row(const std::string& name, const std::string& function, ir::Mode mode) {
       name.starts_with("atom") || name.starts_with("red") ? "ptx/atomic.cuh" : "ptx/ldst.cuh";
   r.function = "ts::ptx::" + function;
   r.effects = {{0, mode}};
-  r.order = ir::Order::kRelaxed;
+  r.order = mode == ir::Mode::kAtomic ? ir::Order::kRelaxed : ir::Order::kWeak;
   r.scope = ir::MemScope::kGpu;
   r.text_is_template = true;
   return r;

@@ -18,7 +18,8 @@ std::map<std::string, Instr, std::less<>>& Rows() {
   return *rows;
 }
 
-ir::Effect EffectOf(const Instr& row, const ArgEffect& e, const ir::CallObj* call) {
+ir::Effect EffectOf(const Instr& row, const ArgEffect& e, const ir::CallObj* call,
+                    const Ordering& ordering) {
   ir::Effect out;
   const auto& list = e.arg >= 0 ? call->args : call->results;
   size_t i = e.arg >= 0 ? e.arg : -e.arg - 1;
@@ -28,8 +29,8 @@ ir::Effect EffectOf(const Instr& row, const ArgEffect& e, const ir::CallObj* cal
   out.mode = e.mode;
   out.proxy = e.proxy;
   out.done = e.done;
-  out.order = row.order;
-  out.scope = row.scope;
+  out.order = ordering.order;
+  out.scope = ordering.scope;
   out.by = row.issue == Issue::kWarp    ? ir::By::kWarp
            : row.issue == Issue::kGroup ? ir::By::kGroup
            : row.issue == Issue::kOne   ? ir::By::kOne
@@ -66,26 +67,6 @@ bool IsAvailable(const Instr& row, const Target& target) {
   return row.available == nullptr || row.available(target);
 }
 
-ir::Effects EffectsOf(const ir::CallObj* call) {
-  const Instr& row = Get(ir::Str(call->instr));
-  ir::Effects out;
-  for (const ArgEffect& e : row.effects) {
-    ir::Effect effect = EffectOf(row, e, call);
-    if (effect.region.defined()) out.push_back(std::move(effect));
-  }
-  if (row.opaque) {
-    for (size_t i = 0; i < call->args.size(); ++i) {
-      ir::Effect effect = EffectOf(row, ArgEffect{int(i), ir::Mode::kWrite}, call);
-      if (!effect.region.defined()) continue;
-      effect.exact = false;
-      out.push_back(effect);
-      effect.mode = ir::Mode::kRead;
-      out.push_back(std::move(effect));
-    }
-  }
-  return out;
-}
-
 Ordering OrderingOf(const ir::CallObj* call) {
   const Instr& row = Get(ir::Str(call->instr));
   Ordering out{row.order, row.scope};
@@ -101,8 +82,30 @@ Ordering OrderingOf(const ir::CallObj* call) {
       {"gpu", ir::MemScope::kGpu},
       {"sys", ir::MemScope::kSys}};
   for (std::string_view word : Split(ir::Str(call->text), '.')) {
-    for (const auto& [name, order] : kOrders) out.order = word == name ? order : out.order;
+    for (const auto& [name, order] : kOrders)
+      out.order = word == name ? std::max(row.order, order) : out.order;
     for (const auto& [name, scope] : kScopes) out.scope = word == name ? scope : out.scope;
+  }
+  return out;
+}
+
+ir::Effects EffectsOf(const ir::CallObj* call) {
+  const Instr& row = Get(ir::Str(call->instr));
+  const Ordering ordering = OrderingOf(call);
+  ir::Effects out;
+  for (const ArgEffect& e : row.effects) {
+    ir::Effect effect = EffectOf(row, e, call, ordering);
+    if (effect.region.defined()) out.push_back(std::move(effect));
+  }
+  if (row.opaque) {
+    for (size_t i = 0; i < call->args.size(); ++i) {
+      ir::Effect effect = EffectOf(row, ArgEffect{int(i), ir::Mode::kWrite}, call, ordering);
+      if (!effect.region.defined()) continue;
+      effect.exact = false;
+      out.push_back(effect);
+      effect.mode = ir::Mode::kRead;
+      out.push_back(std::move(effect));
+    }
   }
   return out;
 }

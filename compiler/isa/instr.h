@@ -81,8 +81,8 @@ bool IsAvailable(const Instr& row, const Target& target);
 ir::Effects EffectsOf(const ir::CallObj* call);
 
 // How a Call orders memory, and for whom: by its text where the row leaves that open
-// ("release.sys", "gpu"), else by the row. A volatile access is a relaxed one (PTX "Operation
-// types").
+// ("release.sys", "gpu"), and at least as the row does. A volatile access is a relaxed one (PTX
+// "Operation types").
 struct Ordering {
   ir::Order order;
   ir::MemScope scope;

@@ -48,6 +48,11 @@ REFUSED = {
     "too late": (f"{WRITE}\nT.barrier_arrive(full[0])", f"{READ}\nT.barrier_wait(full[0], 0)", BAR),
     "nobody waits": (f"{WRITE}\nT.barrier_arrive(full[0])", f"T.barrier_arrive(full[0])\n{READ}", BAR),
     "a flag of one side": (f"{WRITE}\nT.atomic_add(F[0], 1)", READ, ""),
+    "weak flags": (
+        f"{WRITE}\nT.st(F[0], 1, sem='weak')",
+        f"{READ}\nv = T.alloc_var('int32')\nT.ld(F[0], v, sem='weak')",
+        "",
+    ),
 }
 
 

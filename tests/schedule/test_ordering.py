@@ -253,3 +253,38 @@ def main(A: T.Tensor((128,), "float32"), B: T.Tensor((128,), "float32")):
         f"some of them get here, as {condition} at line 8 differs between them. Move both accesses to where all "
         "threads get"
     ) in str(error.value)
+
+
+def queue(stages, order):
+    """Block 0 makes rows, block 1 takes each when the count of rows says that it is there."""
+
+    @T.prim_func
+    def main(A: T.Tensor((16, 128), "float32"), B: T.Tensor((16, 128), "float32"), F: T.Tensor((1,), "int32")):
+        with T.Kernel(2, threads=128) as b:
+            tx = T.get_thread_binding()
+            row = T.alloc_shared((128,), "float32")
+            if b == 0:
+                for k in T.serial(16):
+                    for i in T.Parallel(128):
+                        A[k, i] = k
+                    T.sync_threads()
+                    if tx == 0:
+                        T.atomic_add(F[0], 1, memory_order="release")
+            else:
+                for k in T.Pipelined(16, num_stages=stages):
+                    while T.atomic_add(F[0], 0, memory_order=order, return_prev=True) <= k:
+                        T.evaluate(0)
+                    T.copy(A[k, :], row)
+                    T.copy(row, B[k, :])
+
+    return main
+
+
+@pytest.mark.parametrize("order", ["acquire", "acq_rel"])
+def test_nothing_is_fetched_before_an_atomic_that_acquires(order, monkeypatch):
+    kernel = tilescale.compile(queue(3, order), target="sim")
+    for seed in range(5):
+        monkeypatch.setenv("TILESCALE_SIM_SEED", str(seed))
+        A, B = np.full((16, 128), np.nan, np.float32), np.full((16, 128), np.nan, np.float32)
+        kernel(A, B, np.zeros(1, np.int32))
+        np.testing.assert_array_equal(B, np.arange(16.0)[:, None] + np.zeros(128))

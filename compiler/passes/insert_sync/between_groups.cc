@@ -54,7 +54,7 @@ void BetweenGroups::AddCall(const CallObj* call, const Place& place, Facts* out)
     }
     default: {
       // Atomics and strong accesses both raise and see flags.
-      bool strong = row.order != ir::Order::kWeak || row.opaque ||
+      bool strong = isa::OrderingOf(call).order != ir::Order::kWeak || row.opaque ||
                     row.sync == isa::SyncKind::kFence || row.sync == isa::SyncKind::kCluster;
       for (const Effect& e : isa::EffectsOf(call)) {
         strong = strong || (e.mode == ir::Mode::kAtomic && IsMemory(e.region->buffer->space()));
