@@ -56,10 +56,11 @@ class NestChecker {
       case NodeKind::kIf: {
         const auto* branch = static_cast<const IfObj*>(s);
         Expressions(s);
-        ++branches_;
+        conditions_.push_back(branch->cond);
         Visit(branch->then_case);
+        conditions_.back() = Not(branch->cond);
         Visit(branch->else_case);
-        --branches_;
+        conditions_.pop_back();
         return;
       }
       case NodeKind::kGroup:
@@ -110,7 +111,7 @@ class NestChecker {
     }
     nest_ = nest;
     for (const Var& v : nest->vars) point_vars_.insert(v.get());
-    int branches = std::exchange(branches_, 0);
+    std::vector<Expr> conditions = std::exchange(conditions_, {});
     int perhaps = std::exchange(perhaps_, 0);
     reads_.clear();
     writes_.clear();
@@ -120,7 +121,7 @@ class NestChecker {
       for (size_t j = i + 1; j < writes_.size(); ++j) WriteOfOther(writes_[i], writes_[j]);
     }
     RecordUnproven();
-    branches_ = branches;
+    conditions_ = std::move(conditions);
     perhaps_ = perhaps;
     nest_ = nullptr;
   }
@@ -132,7 +133,12 @@ class NestChecker {
     inside();
     --perhaps_;
   }
-  bool Certain() const { return branches_ == 0 && perhaps_ == 0; }
+  bool Certain() const { return conditions_.empty() && perhaps_ == 0; }
+
+  // Memory and fragments: other places are a point's or a thread's own.
+  static bool OfManyPoints(const Buffer& b) {
+    return IsMemory(b->space()) || b->space() == Space::kFrag;
+  }
 
   struct Touch {
     Buffer buffer;
@@ -163,7 +169,7 @@ class NestChecker {
     int64_t steps = 0;
   };
   OtherPoint Meets(const Touch& write, const Touch& other) const {
-    if (!write.buffer.same_as(other.buffer) || !IsMemory(write.buffer->space())) return {};
+    if (!write.buffer.same_as(other.buffer) || !OfManyPoints(write.buffer)) return {};
     arith::Analyzer analyzer;
     OtherPoint out;
     const VarObj*& along = out.along;
@@ -254,7 +260,7 @@ class NestChecker {
   // names it.
   void RecordUnproven() {
     auto record = [&](const Touch& write, const Touch& other, const char* does) {
-      if (!write.buffer.same_as(other.buffer) || !IsMemory(write.buffer->space()) ||
+      if (!write.buffer.same_as(other.buffer) || !OfManyPoints(write.buffer) ||
           !MayMeet(write, other))
         return;
       ctx_->Record("check", other.by->span, "memory " + std::string(write.buffer->name),
@@ -406,13 +412,21 @@ class NestChecker {
     return reads;
   }
 
+  // Does a branch around let in some points along `v` and others not?
+  bool Divides(const VarObj* v) const {
+    return std::any_of(conditions_.begin(), conditions_.end(), [&](const Expr& e) {
+      return VariesAlong(*nest_, Substitute(e, names_), v);
+    });
+  }
+
   // Two points that certainly write different values to one place, or update it one after the
-  // other.
+  // other. In memory a branch may keep them apart, and the simulator sees whether it does. Threads
+  // that hold copies of an element of a fragment would go apart unseen, each with what its own
+  // points stored: all points that share the element store it, and one value.
   void Race(const StoreObj* store) {
-    Space space = store->buffer->space();
-    if ((space != Space::kGlobal && space != Space::kShared) || branches_ > 0 ||
-        store->guard.defined())
-      return;
+    const bool fragment = store->buffer->space() == Space::kFrag;
+    if (!OfManyPoints(store->buffer) || store->guard.defined()) return;
+    if (!fragment && !conditions_.empty()) return;
     const Expr value = Substitute(store->value, names_);
     for (size_t d = 0; d < nest_->vars.size(); ++d) {
       const VarObj* v = nest_->vars[d].get();
@@ -420,12 +434,15 @@ class NestChecker {
       if (!extent || *extent < 2) continue;
       bool addressed = false;
       for (const Expr& e : store->index) addressed = addressed || Uses(e, v) || UsesDerived(e);
-      if (addressed || !(VariesAlong(*nest_, value, v) || ReadsItself(store))) continue;
-      std::string place =
-          Spelled(MakeLoad(store->buffer, {store->index.begin(), store->index.end()}));
-      RaiseAt(store->span, "ValueError", kPrefix, "Data race: the points of T.Parallel along `",
-              std::string(v->name), "` store different values to `", place,
-              "`. Use T.reduce, T.atomic_add, or index it by `", std::string(v->name), "`");
+      const bool differ = VariesAlong(*nest_, value, v) || ReadsItself(store);
+      if (addressed || !(differ || (fragment && Divides(v)))) continue;
+      const std::string name(v->name),
+          place = Spelled(MakeLoad(store->buffer, {store->index.begin(), store->index.end()}));
+      RaiseAt(
+          store->span, "ValueError", kPrefix, "Data race: the points of T.Parallel along `", name,
+          differ ? "` store different values to `" : "` store, and some of them only, to `", place,
+          "`. Use T.reduce", fragment ? ", T.serial over `" + name + "`" : ", T.atomic_add",
+          ", or index it by `", name, "`");
     }
   }
   // A name bound from the point's variables may stand for any of them.
@@ -448,7 +465,8 @@ class NestChecker {
   std::unordered_set<const NodeObj*>
       point_vars_;                             // the nest's variables and what is bound from them
   std::unordered_set<const StorageObj*> own_;  // cells declared in a nest
-  int branches_ = 0, perhaps_ = 0;             // around what is visited, within the nest
+  std::vector<Expr> conditions_;               // of the branches around, within the nest
+  int perhaps_ = 0;                            // loops around, likewise
   std::vector<Touch> reads_, writes_;          // certain ones, of the nest
 };
 

@@ -189,3 +189,66 @@ def test_points_do_not_read_what_others_store():
         "line 9: the same elements at another `i`, and the points have no order. Store to another buffer, or use a "
         "loop for each"
     )
+
+
+FRAGMENT = """@T.prim_func
+def main(A: T.Tensor((64, 64), "float32"), O: T.Tensor((64,), "float32")):
+    with T.Kernel(1, threads=128):
+        f = T.alloc_fragment((64,), "float32")
+        T.clear(f)
+        {body}
+        T.copy(f, O)
+"""
+
+
+def of_fragment(body):
+    return T.exec_source(FRAGMENT.format(body=body.replace("\n", "\n        ")), {"T": T}, "<fragment>")["main"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for i, j in T.Parallel(64, 64): f[i] += A[i, j]",
+        "for i, j in T.Parallel(64, 64): f[i] = T.max(f[i], A[i, j])",
+        "for i, j in T.Parallel(64, 64): f[i] = A[i, j]",
+        "for i, j in T.Parallel(64, 64):\n    if A[i, j] > 0.5: f[i] += 1.0",
+        "for i, j in T.Parallel(64, 64):\n    if A[i, j] > 0.5: f[i] = j",
+        "for i, j in T.Parallel(64, 64):\n    if j == 3: f[i] = A[i, j]",
+    ],
+)
+def test_points_that_share_an_element_of_a_fragment_race(body):
+    """The threads that hold copies of the element would each keep what their own points stored."""
+    with pytest.raises(ValueError) as error:
+        tilescale.compile(of_fragment(body), target="sim")
+    assert str(error.value) == (
+        "[Tilelang Semantic Check] Data race: the points of T.Parallel along `j` store different values to `f[i]`. "
+        "Use T.reduce, T.serial over `j`, or index it by `j`"
+    )
+
+
+def test_some_points_store_in_an_element_of_a_fragment():
+    with pytest.raises(ValueError) as error:
+        tilescale.compile(
+            of_fragment("for i, j in T.Parallel(64, 64):\n    if A[i, j] > 0.5: f[i] = 1.0"), target="sim"
+        )
+    assert str(error.value) == (
+        "[Tilelang Semantic Check] Data race: the points of T.Parallel along `j` store, and some of them only, to "
+        "`f[i]`. Use T.reduce, T.serial over `j`, or index it by `j`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "want"),
+    [
+        ("for i in T.Parallel(64):\n    for j in T.serial(64): f[i] += A[i, j]", lambda a: a.sum(1)),
+        ("for i, j in T.Parallel(64, 64): f[i] = A[i, 5]", lambda a: a[:, 5]),
+        (
+            "for i, j in T.Parallel(64, 64):\n    if i % 3 == 1: f[i] = A[i, 5]",
+            lambda a: a[:, 5] * (np.arange(64) % 3 == 1),
+        ),
+    ],
+)
+def test_all_points_store_one_value_in_an_element_of_a_fragment(body, want):
+    a, out = np.random.default_rng().standard_normal((64, 64), np.float32), np.full(64, np.nan, np.float32)
+    tilescale.compile(of_fragment(body), target="sim")(a, out)
+    np.testing.assert_allclose(out, want(a.astype(np.float64)), atol=1e-4)
