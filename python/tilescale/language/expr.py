@@ -13,6 +13,7 @@ from typing import Any
 from .._ffi import Object, builder, reflected, register_object
 from ..errors import ExpressionSizeError
 from .dtypes import dtype
+from .tracer import active
 
 _whole_op = builder.op
 _whole_cast = builder.cast
@@ -88,8 +89,11 @@ class Operators:
         if type(e) is Const:
             return bool(e.value)
         if type(e) is Op and e.opcode() in ("==", "!="):
-            a, b = e.args
-            return _same(a, b) == (e.opcode() == "==")
+            same = _same(*e.args)
+            t = active()
+            # Outside of a kernel symbols are compared as symbols: extents, say. Inside, values may be equal all the same.
+            if same or t is None or t.kernel is None:
+                return same == (e.opcode() == "==")
         raise ValueError(
             f"`{_text(e)}` is a value of the kernel, it has no truth value while the kernel is traced. "
             "Inside a traced function use if / and / or / not / ternary directly (they become kernel code); "

@@ -33,6 +33,16 @@ CASES = [
         "use if / and / or / not / ternary directly (they become kernel code); in a helper make it a T.macro, or use "
         "T.if_then_else, T.And, T.Or, T.Not.",
     ),
+    *(
+        (
+            condition,
+            ValueError,
+            "`bx == 0` is a value of the kernel, it has no truth value while the kernel is traced. Inside a traced "
+            "function use if / and / or / not / ternary directly (they become kernel code); in a helper make it a "
+            "T.macro, or use T.if_then_else, T.And, T.Or, T.Not.",
+        )
+        for condition in ("if bool(bx == 0): pass", "x = [0, 1].index(bx)")
+    ),
     (
         "x = [1, 2][bx]",
         TypeError,
