@@ -69,7 +69,7 @@ namespace {
 bool Moves(const ir::StoreObj* s) {
   auto is_remote = [](const ir::Buffer& b) { return b->storage->root() == ir::Root::kHeap; };
   bool found = is_remote(s->buffer);
-  ir::Walk(s->value, [&](const ir::NodeObj* n) {
+  ir::WalkOnce(s->value, [&](const ir::NodeObj* n) {
     const auto* load =
         n->kind == ir::NodeKind::kLoad ? static_cast<const ir::LoadObj*>(n) : nullptr;
     found = found || (load != nullptr && is_remote(load->buffer));
@@ -204,13 +204,9 @@ void Printer::Call(const ir::CallObj* s) {
   }
   std::string v = Name(r.get(), ir::Str(r.as<ir::VarObj>()->name));
   values_.insert(r.get());
-  if (!s->guard.defined()) {
-    Put("const " + TypeName(r.dtype()) + " " + v + " = " + text + ";");
-    return;
-  }
-  Put("TS_VAR(" + TypeName(r.dtype()) + ", " + v + ");");
-  Put(v + " = " + Expr(ir::MakeNumber(0, r.dtype())) + ";");
-  Put("if (" + Expr(s->guard) + ") " + v + " = " + text + ";");
+  const std::string type = TypeName(r.dtype());
+  if (s->guard.defined()) text = Expr(s->guard) + " ? " + text + " : " + type + "{}";
+  Put("const " + type + " " + v + " = " + text + ";");
 }
 
 void Printer::Stmt(const ir::Stmt& s) {

@@ -3,6 +3,7 @@
 
 #include "compiler/ir/ranks.h"
 #include "compiler/ir/text.h"
+#include "compiler/ir/visit.h"
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
 
@@ -104,17 +105,38 @@ Region Neighbours(const Region& r, int64_t n, const std::string& what, const Spa
   return WithOwnExtents(r, extent);
 }
 
-Stmt GuardedAccess(const Region& r, Stmt call) {
-  const int64_t n = NumNeighbours(r);
-  call = GuardedCall(r, std::move(call));
-  if (n <= 1) return call;
-  auto last = CopyNode(r.get());
-  last->begin.Set(r->begin.size() - 1, Add(r->begin[r->begin.size() - 1], n - 1));
-  const Expr guard = GuardAt(Region(last), {});
-  if (!guard.defined()) return call;
-  auto out = CopyNode(call.as<CallObj>());
-  out->guard = And(out->guard, guard);
-  return Stmt(out);
+Expr WholeGuard(const Region& r) {
+  Expr guard;
+  for (size_t d = 0; d < r->begin.size(); ++d) {
+    const Expr& first = r->begin[d];
+    const Expr last = Add(first, AsInt(r->extent[d]).value_or(1) - 1);
+    if (r->check_lo >> d & 1) guard = And(guard, Ge(first, MakeConst(0, first.dtype())));
+    if (r->check_hi >> d & 1) guard = And(guard, Lt(last, Cast(r->buffer->shape[d], last.dtype())));
+  }
+  return guard;
+}
+
+Region BindIndices(const Region& r, LowerContext* c) {
+  auto out = CopyNode(r.get());
+  for (size_t d = 0; d < r->begin.size(); ++d) {
+    bool reads = false;
+    WalkOnce(r->begin[d], [&](const NodeObj* n) {
+      reads = reads || n->kind == NodeKind::kLoad;
+      return !reads;
+    });
+    if (!reads) continue;
+    Var index = MakeVar(std::string(r->buffer->name) + "_at", r->begin[d].dtype());
+    c->Emit(MakeBind(index, r->begin[d], c->span));
+    out->begin.Set(d, index);
+  }
+  return Region(out);
+}
+
+Region Neighbour(const Region& r, int64_t i) {
+  auto out = CopyNode(r.get());
+  out->begin.Set(r->begin.size() - 1, Add(r->begin[r->begin.size() - 1], i));
+  out->extent = ffi::Array<Expr>(std::vector<Expr>(r->extent.size(), MakeConst(1)));
+  return Region(out);
 }
 
 Region SignalArg(const TileOpObj* op, std::string_view param, const std::string& what) {

@@ -27,8 +27,13 @@ ir::Region Neighbours(const ir::Region& r, int64_t n, const std::string& what,
                       const ir::Span& span);
 // How many elements `r` names; 0: not known, or of several dims.
 int64_t NumNeighbours(const ir::Region& r);
-// `call`, unless one of the elements of `r` is out of range.
-ir::Stmt GuardedAccess(const ir::Region& r, ir::Stmt call);
+// Whether all the elements of `r`, whose extents are known, are in range; null: they are.
+ir::Expr WholeGuard(const ir::Region& r);
+// `r` with what its indices read from memory read once: the accesses to its elements may write
+// that.
+ir::Region BindIndices(const ir::Region& r, LowerContext* c);
+// Element `i` of the neighbours `r`, with their checks.
+ir::Region Neighbour(const ir::Region& r, int64_t i);
 
 // T.put, T.get and their forms by a warp and by one thread: args src, dst, dst_pe or src_pe, size,
 // unroll_factor, bytes, nbi. With `size` the operands are addresses and `size` consecutive elements

@@ -60,23 +60,54 @@ std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
   return std::nullopt;
 }
 
-void Lower(const TileOpObj* op, LowerContext* c) {
-  Region src = RegionArg(op, "src"), value = RegionArg(op, "value");
-  std::string text = Text(op);
+// The place of element `i` of what is loaded.
+std::vector<Expr> PlaceOf(const Region& value, int64_t i) {
+  std::vector<Expr> at(value->begin.begin(), value->begin.end());
+  if (i > 0) at.back() = Add(at.back(), i);
+  return at;
+}
+
+// One access to `src`; its elements are those of `value` from `first` on.
+Stmt Load(const TileOpObj* op, const Region& src, const Region& value, int64_t first) {
+  const std::string text = Text(op);
   const int64_t n = NumNeighbours(src);
   DataType type = src->buffer->dtype;
   type.lanes = static_cast<uint16_t>(n);
   Var loaded = MakeVar(std::string(src->buffer->name) + "_ld", type);
   std::string instr = text.starts_with("weak") ? "ld.weak" : "ld.strong";
   if (n > 1) instr += ".v" + std::to_string(n);
-  c->Emit(GuardedAccess(src, MakeCall(instr, {MakeAddr(src)}, op->span, {loaded}, text)));
+  std::vector<Stmt> out = {MakeCall(instr, {MakeAddr(src)}, op->span, {loaded}, text)};
   for (int64_t i = 0; i < n; ++i) {
-    std::vector<Expr> at(value->begin.begin(), value->begin.end());
-    if (n > 1) at.back() = Add(at.back(), i);
     Expr element =
         n > 1 ? MakeOp(OpCode::kLane, {loaded, MakeConst(i)}, src->buffer->dtype) : loaded;
-    c->Emit(MakeStore(value->buffer, at, Cast(element, value->buffer->dtype), op->span));
+    out.push_back(MakeStore(value->buffer, PlaceOf(value, first + i),
+                            Cast(element, value->buffer->dtype), op->span));
   }
+  return MakeSeq(out);
+}
+
+// What is out of range reads as the safe value.
+Stmt LoadInRange(const TileOpObj* op, const Region& src, const Region& value, int64_t first) {
+  Stmt load = Load(op, src, value, first);
+  const Expr guard = WholeGuard(src);
+  if (!guard.defined()) return load;
+  const int64_t n = NumNeighbours(src);
+  std::vector<Stmt> otherwise;
+  if (n > 1) {
+    for (int64_t i = 0; i < n; ++i) {
+      otherwise.push_back(LoadInRange(op, Neighbour(src, i), value, first + i));
+    }
+  } else {
+    Expr safe = src->other.defined() ? src->other : MakeNumber(0, src->buffer->dtype);
+    otherwise.push_back(MakeStore(value->buffer, PlaceOf(value, first),
+                                  Cast(safe, value->buffer->dtype), op->span));
+  }
+  return MakeIf(guard, load, op->span, MakeSeq(otherwise));
+}
+
+void Lower(const TileOpObj* op, LowerContext* c) {
+  const Region src = BindIndices(RegionArg(op, "src"), c);
+  c->Emit(LoadInRange(op, src, BindIndices(RegionArg(op, "value"), c), 0));
 }
 
 const TileOpRegistration kLd({

@@ -51,11 +51,30 @@ std::optional<std::string> Never(const TileOpObj*, const OpContext&) {
   return std::nullopt;
 }
 
+Stmt Access(const TileOpObj* op, const Region& dst, const Expr& value) {
+  const std::string text = Text(op);
+  return MakeCall(text.starts_with("weak") ? "st.weak" : "st.strong", {MakeAddr(dst), value},
+                  op->span, {}, text);
+}
+
 void Lower(const TileOpObj* op, LowerContext* c) {
-  Region dst = RegionArg(op, "dst");
-  std::string text = Text(op);
-  c->Emit(GuardedAccess(dst, MakeCall(text.starts_with("weak") ? "st.weak" : "st.strong",
-                                      {MakeAddr(dst), ExprArg(op, "value")}, op->span, {}, text)));
+  const Region dst = BindIndices(RegionArg(op, "dst"), c);
+  const Expr value = ExprArg(op, "value"), guard = WholeGuard(dst);
+  const int64_t n = NumNeighbours(dst);
+  if (n <= 1 || !guard.defined()) {
+    c->Emit(GuardedCall(dst, Access(op, dst, value)));
+    return;
+  }
+  // Of neighbours partly in range, those that are.
+  Var vector = MakeVar(std::string(dst->buffer->name) + "_st", value.dtype());
+  std::vector<Stmt> each;
+  for (int64_t i = 0; i < n; ++i) {
+    const Region one = Neighbour(dst, i);
+    const Expr element = MakeOp(OpCode::kLane, {vector, MakeConst(i)}, dst->buffer->dtype);
+    each.push_back(GuardedCall(one, Access(op, one, element)));
+  }
+  c->Emit(MakeBind(vector, value, op->span));
+  c->Emit(MakeIf(guard, Access(op, dst, vector), op->span, MakeSeq(each)));
 }
 
 const TileOpRegistration kSt({

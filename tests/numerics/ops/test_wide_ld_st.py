@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tilescale
 import tilescale.language as T
-from rank_programs import RANKS, STORES, compile_text, launch, raw
+from rank_programs import RANKS, STORES, compile_text, launch, raw, rng
 
 LOADS = list(itertools.product(["weak", "volatile", "relaxed", "acquire"], ["cta", "gpu", "sys"]))
 WIDTHS = [
@@ -71,3 +71,68 @@ def test_the_instructions(tmp_path):
     assert "ts::ptx::st<ts::Sem::release, ts::Scope::sys>(B + " in source
     for arch in ("sm_80", "sm_90a"):
         compile_text(main, arch)
+
+
+def _bits(x):
+    return np.asarray(x).view(np.uint8)
+
+
+@pytest.mark.parametrize(("dtype", "n", "extent"), [("float32", 4, 21), ("float16", 8, 13), ("uint8", 16, 3)], ids=str)
+@pytest.mark.parametrize("sem", ["weak", "relaxed"])
+@pytest.mark.parametrize("safe", [None, 3])
+def test_neighbours_partly_out_of_range(dtype, n, extent, sem, safe):
+    """Those in range are loaded and stored; the others read as 0 or the safe value, and nothing is stored there."""
+    threads = 32
+
+    @T.prim_func
+    def main(
+        A: T.Tensor((extent,), dtype),
+        B: T.Tensor((extent,), dtype),
+        C: T.Tensor((threads, n), dtype),
+        D: T.Tensor((threads,), dtype),
+    ):
+        with T.Kernel(1, threads=threads):
+            if safe is not None:
+                T.annotate_safe_value({A: safe})
+            tx = T.get_thread_binding()
+            v, one = T.alloc_local((n,), dtype), T.alloc_local((1,), dtype)
+            T.ld(A[tx * n : tx * n + n], v, sem=sem)
+            T.st(B[tx * n : tx * n + n], v[0:n], sem=sem)
+            T.ld(A[tx], one[0], sem=sem)
+            D[tx] = one[0]
+            for k in T.serial(n):
+                C[tx, k] = v[k]
+
+    a = raw((extent,), dtype)
+    b, c, d = raw((extent,), dtype), raw((threads, n), dtype), raw((threads,), dtype)
+    tilescale.compile(main, target="sim")(a, b, c, d)
+    want = np.full((threads * n,), 0 if safe is None else safe, dtype)
+    want[:extent] = a
+    np.testing.assert_array_equal(_bits(b), _bits(a))
+    np.testing.assert_array_equal(_bits(c.reshape(-1)), _bits(want))
+    np.testing.assert_array_equal(_bits(d), _bits(want[:threads]))
+    compile_text(main, "sm_80")
+    compile_text(main, "sm_90a")
+
+
+@pytest.mark.parametrize("sem", ["weak", "relaxed"])
+def test_the_places_are_read_once(sem):
+    """What a load writes may be what its own indices read."""
+
+    @T.prim_func
+    def main(A: T.Tensor((6,), "int32"), B: T.Tensor((4, 6), "int32"), at: T.int32):
+        with T.Kernel(1, threads=1):
+            v = T.alloc_local((8,), "int32")
+            for i in T.serial(4):
+                for k in T.serial(8):
+                    v[k] = i
+                T.ld(A[at * v[0] : at * v[0] + 2], v[v[0] : v[0] + 2], sem=sem)
+                for k in T.serial(6):
+                    B[i, k] = v[k]
+
+    a, b = rng.integers(10, 99, 6).astype("int32"), np.zeros((4, 6), "int32")
+    tilescale.compile(main, target="sim")(a, b, 2)
+    want = np.arange(4, dtype="int32")[:, None].repeat(6, 1)
+    for i in range(4):
+        want[i, i : i + 2] = a[2 * i : 2 * i + 2] if i < 3 else 0
+    np.testing.assert_array_equal(b, want)
