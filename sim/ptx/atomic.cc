@@ -137,13 +137,23 @@ sim::StrongAccess Access(void* p, u32 bytes, sim::Op op, int sem, int scope) {
   return a;
 }
 
+void CheckPlace(const void* p, u32 bytes) {
+  if (u64(p) & (bytes - 1)) {
+    sim::Fail(sim::AlignmentReport(static_cast<const sim::u8*>(p), bytes, bytes, *current));
+  }
+}
+
 void CheckWeak(void* p, u32 bytes, sim::u8 flags) {
-  auto* at = static_cast<sim::u8*>(p);
-  if (u64(at) & (bytes - 1)) sim::Fail(sim::AlignmentReport(at, bytes, bytes, *current));
-  sim::CheckAccess(at, bytes, flags, *current);
+  CheckPlace(p, bytes);
+  sim::CheckAccess(static_cast<sim::u8*>(p), bytes, flags, *current);
 }
 
 }  // namespace
+
+void ts_sim_check_place(const void* p, ts_u32 bytes) {
+  TS_SIM_ENTER();
+  CheckPlace(p, bytes);
+}
 
 ts_u64 ts_sim_ld(const void* p, ts_u32 bytes, int sem, int scope) {
   TS_SIM_ENTER();
@@ -184,9 +194,7 @@ void ts_sim_red(void* p, ts_u32 bytes, int op, int type, const void* values, ts_
   TS_SIM_ENTER();
   auto* at = static_cast<sim::u8*>(p);
   // A vector is its elements, but its address is that of the whole.
-  if (u64(at) & (bytes * elements - 1)) {
-    sim::Fail(sim::AlignmentReport(at, bytes * elements, bytes * elements, *current));
-  }
+  CheckPlace(at, bytes * elements);
   for (u32 i = 0; i < elements; ++i) {
     auto a = Access(at + i * bytes, bytes, sim::Op::kReduce, sem, scope);
     std::memcpy(&a.operand, static_cast<const sim::u8*>(values) + i * bytes, bytes);

@@ -9,6 +9,7 @@ import pytest
 import tilescale
 import tilescale.language as T
 from rank_programs import RANKS, STORES, compile_text, launch, raw, rng
+from tilescale.sim import MisalignedAccess
 
 LOADS = list(itertools.product(["weak", "volatile", "relaxed", "acquire"], ["cta", "gpu", "sys"]))
 WIDTHS = [
@@ -136,3 +137,26 @@ def test_the_places_are_read_once(sem):
     for i in range(4):
         want[i, i : i + 2] = a[2 * i : 2 * i + 2] if i < 3 else 0
     np.testing.assert_array_equal(b, want)
+
+
+@pytest.mark.parametrize("sem", ["weak", "relaxed", "volatile"])
+@pytest.mark.parametrize("store", [False, True])
+def test_sixteen_bytes_at_a_multiple_of_eight(sem, store):
+    """Two words in their places are no vector in its place."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64,), "float32"), at: T.int32):
+        with T.Kernel(1, threads=1):
+            v = T.alloc_local((4,), "float32")
+            T.clear(v)
+            if store:
+                T.st(A[at : at + 4], v[0:4], sem=sem)
+            else:
+                T.ld(A[at : at + 4], v, sem=sem)
+
+    a = np.zeros(64, "float32")
+    kernel = tilescale.compile(main, target="sim")
+    kernel(a, 8)
+    with pytest.raises(MisalignedAccess) as error:
+        kernel(a, 6)
+    assert "misaligned access of 16 bytes" in str(error.value)

@@ -5,19 +5,17 @@
 #include <tilescale/numeric/types.cuh>
 #include <tilescale/ptx/config.cuh>
 
+// Fails unless `p` is a multiple of `bytes`.
+TS_SIM_API void ts_sim_check_place(const void* p, ts_u32 bytes);
 TS_SIM_API ts_u64 ts_sim_ld(const void* p, ts_u32 bytes, int sem, int scope);
 TS_SIM_API void ts_sim_st(void* p, ts_u32 bytes, ts_u64 bits, int sem, int scope);
 
 namespace ts::detail {
 // 16 bytes are two words, accessed in no order: here the second comes first. Their place must suit
-// the whole, which an ordinary access checks.
+// the whole.
 struct Pair {
   u64 first, second;
 };
-template <class T>
-TS_DEVICE void check_place(const T* p) {
-  if ((u64)p & (sizeof(T) - 1)) (void)*(const volatile T*)p;
-}
 }  // namespace ts::detail
 
 namespace ts::ptx {
@@ -26,7 +24,7 @@ using ts::Sem;
 template <Sem kSem, Scope kScope, class T>
 TS_DEVICE T ld(const T* p) {
   if constexpr (sizeof(T) == 16) {
-    detail::check_place((const ts::vec<ts_u64, 2>*)p);
+    ts_sim_check_place(p, 16);
     detail::Pair r;
     r.second = ts_sim_ld((const ts_u64*)p + 1, 8, (int)kSem, (int)kScope);
     r.first = ts_sim_ld((const void*)p, 8, (int)kSem, (int)kScope);
@@ -37,7 +35,7 @@ TS_DEVICE T ld(const T* p) {
 template <Sem kSem, Scope kScope, class T, class V>
 TS_DEVICE void st(T* p, V v) {
   if constexpr (sizeof(T) == 16) {
-    detail::check_place((const ts::vec<ts_u64, 2>*)p);
+    ts_sim_check_place(p, 16);
     const auto r = bits<detail::Pair>((T)v);
     ts_sim_st((ts_u64*)p + 1, 8, r.second, (int)kSem, (int)kScope);
     ts_sim_st((void*)p, 8, r.first, (int)kSem, (int)kScope);
