@@ -10,6 +10,7 @@
 #include "compiler/passes/passes.h"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace tilescale {
 
@@ -43,11 +44,11 @@ class Guarder : public Mutator {
   }
   Stmt MutateFor(const For& s) override {
     arith::BindLoop(&analyzer_, s.get());
-    return Statement(s);
+    return Loop(s, {s->extent});
   }
   Stmt MutateParallel(const Parallel& s) override {
     arith::BindParallel(&analyzer_, s.get());
-    return Statement(s);
+    return Loop(s, s->extents);
   }
   Stmt MutateBind(const Bind& s) override {
     Stmt out = Statement(s);
@@ -63,9 +64,10 @@ class Guarder : public Mutator {
     auto out = CopyNode(s.get());
     span_ = s->span;
     out->cond = MutateExpr(s->cond);
-    out->then_case = Under(s->cond, out->cond, s->then_case);
+    out->then_case = Under(s->cond, out->cond, [&] { return MutateStmt(s->then_case); });
     if (s->else_case.defined()) {
-      out->else_case = Under(Not(s->cond), Not(out->cond), s->else_case);
+      out->else_case =
+          Under(Not(s->cond), Not(out->cond), [&] { return MutateStmt(s->else_case); });
     }
     return Stmt(out);
   }
@@ -141,14 +143,9 @@ class Guarder : public Mutator {
     if (!is_if && !is_and) return DefaultExpr(e);
     auto out = CopyNode(e.get());
     ffi::Array<Expr> args = {MutateExpr(e->args[0])};
-    size_t mark = analyzer_.Mark();
-    Assume(e->args[0], args[0]);
-    args.push_back(MutateExpr(e->args[1]));
-    analyzer_.Leave(mark);
+    args.push_back(Under(e->args[0], args[0], [&] { return MutateExpr(e->args[1]); }));
     if (is_if) {
-      Assume(Not(e->args[0]), Not(args[0]));
-      args.push_back(MutateExpr(e->args[2]));
-      analyzer_.Leave(mark);
+      args.push_back(Under(Not(e->args[0]), Not(args[0]), [&] { return MutateExpr(e->args[2]); }));
     }
     out->args = args;
     return Expr(out);
@@ -161,13 +158,24 @@ class Guarder : public Mutator {
     analyzer_.Assume(written);
     if (!SameExpr(written, guarded)) analyzer_.Assume(guarded);
   }
-  Stmt Under(const Expr& written, const Expr& guarded, const Stmt& body) {
+  // What `body` gives where the condition holds.
+  template <class Body>
+  std::invoke_result_t<Body> Under(const Expr& written, const Expr& guarded, const Body& body) {
     const bool outer = nothing_runs_;
     nothing_runs_ = outer || ProveFast(Not(written));
     size_t mark = analyzer_.Mark();
     Assume(written, guarded);
-    Stmt out = MutateStmt(body);
+    auto out = body();
     analyzer_.Leave(mark);
+    nothing_runs_ = outer;
+    return out;
+  }
+  Stmt Loop(const Stmt& s, const ffi::Array<Expr>& extents) {
+    const bool outer = nothing_runs_;
+    for (const Expr& e : extents) {
+      nothing_runs_ = nothing_runs_ || ProveFast(Le(e, MakeConst(0, e.dtype())));
+    }
+    Stmt out = Statement(s);
     nothing_runs_ = outer;
     return out;
   }
@@ -268,8 +276,9 @@ class Guarder : public Mutator {
   analysis::FactScope facts_;
   Span span_;
   int64_t guards_ = 0;
-  bool outside_ = false;       // the last guard never holds
-  bool nothing_runs_ = false;  // the statement stands under a condition that never holds
+  bool outside_ = false;  // the last guard never holds
+  bool nothing_runs_ =
+      false;  // under a condition that never holds, or in a loop without iterations
 };
 
 }  // namespace

@@ -151,5 +151,23 @@ def test_a_constant_index_out_of_range_on_chip(line):
     assert ":7 in main" in error.value.__notes__[0] and line in error.value.__notes__[0]
 
 
-def test_where_nothing_runs_it():
-    assert made('s = T.alloc_shared((8,), "float32")\nif tx < 0:\n    B[128, 0] = 1.0\n    s[8] = 1.0') == []
+NOTHING_RUNS = {
+    "a statement": "if tx < 0:\n    B[128, 0] = 1.0\n    s[8] = 1.0",
+    "the else of a statement": "if tx >= 0:\n    s[0] = 1.0\nelse:\n    s[8] = 1.0",
+    "a side of an expression": "B[tx, 0] = T.if_then_else(tx >= 128, s[8] + A[500, 0], 0.0)",
+    "the other side": "B[tx, 0] = T.if_then_else(tx < 128, 0.0, s[8] + A[500, 0])",
+    "an operand": "if T.And(tx < 0, s[8] > A[500, 0]):\n    B[tx, 0] = 1.0",
+    "a loop": "for i in T.serial(0):\n    B[tx, 0] = s[8] + A[500, 0]",
+    "a loop over points": "for i, j in T.Parallel(4, 0):\n    B[i, j] = s[8] + A[500, 0]",
+}
+
+
+@pytest.mark.parametrize("where", NOTHING_RUNS)
+def test_where_nothing_runs_it(where):
+    assert made(f's = T.alloc_shared((8,), "float32")\nT.clear(s)\n{NOTHING_RUNS[where]}') == []
+
+
+def test_behind_what_does_not_run():
+    line = "for i in T.serial(0):\n    B[tx, 0] = 0.0\ns[8] = T.if_then_else(tx < 0, 1.0, 2.0)"
+    with pytest.raises(IndexError, match=r"^index 8 of `s` is out of range"):
+        made(f's = T.alloc_shared((8,), "float32")\n{line}')
