@@ -38,7 +38,7 @@ Expr ToExpr(const ffi::Any& v);
 // As ToExpr, then converted to `dtype`; a Python number directly, so 1e300 into float64 is exact.
 // ValueError if a literal does not fit.
 Expr ToTyped(const ffi::Any& v, DataType dtype);
-Expr ToBool(Expr e);                  // e != 0 unless it is one
+Expr ToBool(Expr e);                  // e != 0 unless it is one; TypeError of a vector
 Expr CastTo(Expr e, DataType dtype);  // folds; a scalar is broadcast to lanes
 Expr ToIndex(const ffi::Any& v, const Buffer& buffer, size_t dim);
 // What an argument is called in an error: `expression`, 'text', or the name of its type.
@@ -63,7 +63,12 @@ Expr BuildMath(std::string_view name, const Values& args, const ffi::Any& result
 // -- places (builder_buffer.cc)
 // ------------------------------------------------------------------------
 
-// One element, or lanes for a ramp index. IndexError when the count of indices is not the rank.
+// base, base + stride, …; one lane is its base.
+Expr RampOf(const Expr& base, const Expr& stride, int64_t lanes);
+// One lane of a vector, of a scalar itself; computes no other lane where it can.
+Expr LaneOf(const Expr& vector, int lane);
+// One element, or one of each lane of a vector index. IndexError when the count of indices is not
+// the rank.
 Expr BuildLoad(const Buffer& buffer, const std::vector<Expr>& index);
 // extent None: a start address whose extents the op reconciles.
 Region BuildRegion(const Buffer& buffer, const Values& begin, const ffi::Any& extent);

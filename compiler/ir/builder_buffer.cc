@@ -3,6 +3,7 @@
 #include "compiler/ir/builder.h"
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
+#include "compiler/target/constants.h"
 
 #include <tvm/ffi/cast.h>
 
@@ -87,19 +88,22 @@ int Lanes(const std::vector<Expr>& index) {
 }
 
 void CheckVector(DataType element, int lanes) {
-  if ((lanes & (lanes - 1)) == 0 && lanes * element.lanes * element.bits <= 128) return;
+  if (element.bits < 8) {
+    Raise("TypeError", "a vector index of elements of ", LanguageName(element),
+          " is not supported: access them in a T.vectorized loop");
+  }
+  if ((lanes & (lanes - 1)) == 0 &&
+      lanes * element.lanes * element.bits <= 8 * target::kMaxAccessBytes) {
+    return;
+  }
   Raise("ValueError", "a vector of ", lanes, " lanes of ", LanguageName(element),
         ": the number of lanes is a power of 2, and a vector has at most 16 bytes");
 }
 
-Expr LaneOf(const Expr& index, int lane) {
-  if (index.dtype().lanes == 1) return index;
-  const auto* op = index.as<OpObj>();
-  if (op != nullptr && op->op() == OpCode::kRamp) {
-    return Binary("add", op->args[0], Binary("mul", op->args[1], MakeConst(lane)));
-  }
-  if (op != nullptr && op->op() == OpCode::kBroadcast) return op->args[0];
-  return MakeOp(OpCode::kLane, {index, MakeConst(lane)}, Element(index.dtype()));
+bool Loads(const Expr& e) {
+  bool found = false;
+  Walk(e, [&](const NodeObj* n) { return !(found = found || n->kind == NodeKind::kLoad); });
+  return found;
 }
 
 std::vector<Expr> LanesOf(const std::vector<Expr>& index, int lane) {
@@ -109,6 +113,18 @@ std::vector<Expr> LanesOf(const std::vector<Expr>& index, int lane) {
 }
 
 }  // namespace
+
+Expr LaneOf(const Expr& vector, int lane) {
+  if (vector.dtype().lanes == 1) return vector;
+  if (const auto* op = vector.as<OpObj>()) {
+    if (op->op() == OpCode::kBroadcast) return op->args[0];
+    if (op->op() == OpCode::kCast) return CastTo(LaneOf(op->args[0], lane), Element(op->dtype));
+    if (op->op() == OpCode::kVector && static_cast<int>(op->args.size()) == op->dtype.lanes) {
+      return op->args[lane];
+    }
+  }
+  return MakeOp(OpCode::kLane, {vector, MakeConst(lane)}, Element(vector.dtype()));
+}
 
 std::vector<Expr> ToIndices(const Buffer& buffer, const Values& index) {
   std::string given = "[";
@@ -423,9 +439,17 @@ void BuilderObj::AddStore(const Buffer& buffer, const Values& index, const ffi::
   };
   if (lanes == 1) return emit(at, e);
   CheckVector(buffer->dtype, lanes);
+  // No lane's store changes the value or the place of another's.
   Expr once = e.as<VarObj>() ? e : Expr(EmitBind("v", e));
+  std::vector<std::vector<Expr>> places;
   for (int i = 0; i < lanes; ++i) {
-    emit(LanesOf(at, i), MakeOp(OpCode::kLane, {once, MakeConst(i)}, buffer->dtype));
+    places.push_back(LanesOf(at, i));
+    for (Expr& x : places.back()) {
+      if (Loads(x)) x = EmitBind("i", x);
+    }
+  }
+  for (int i = 0; i < lanes; ++i) {
+    emit(places[i], MakeOp(OpCode::kLane, {once, MakeConst(i)}, buffer->dtype));
   }
 }
 

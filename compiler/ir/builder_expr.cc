@@ -4,6 +4,7 @@
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
 
+#include <algorithm>
 #include <array>
 
 namespace tilescale::ir {
@@ -126,10 +127,6 @@ void CheckOperands(const BinaryRow& row, const Expr& a, const Expr& b, DataType 
           "to a ",
           "float dtype");
   }
-  if (common.lanes > 1 && IsFloat(common)) {
-    Raise("NotImplementedError", "`", row.symbol, "` of vectors (", Operands(a, b),
-          ") is not supported yet: compute with the lanes, in a T.vectorized loop over elements");
-  }
   bool divides = row.op == OpCode::kFloorDiv || row.op == OpCode::kFloorMod ||
                  row.op == OpCode::kTruncDiv || row.op == OpCode::kTruncMod;
   if (divides && IsConst(b, 0)) {
@@ -197,17 +194,16 @@ Expr Vector(const Values& args, const ffi::Any& result) {
   return MakeOp(OpCode::kVector, lanes, t);
 }
 
-Expr Ramp(const Values& args) {
-  Expr base = ToExpr(args[0]);
-  int64_t lanes = ToInt(args[2], "the number of lanes of T.Ramp");
-  return MakeOp(OpCode::kRamp, {base, ToTyped(args[1], base.dtype())},
-                WithLanes(base.dtype(), static_cast<int>(lanes)));
+DataType VectorOf(DataType element, int64_t lanes) {
+  constexpr int64_t kMaxLanes = 128;  // loads and stores take fewer
+  if (lanes >= 1 && lanes <= kMaxLanes) return WithLanes(element, static_cast<int>(lanes));
+  Raise("ValueError", "a vector of ", lanes, " lanes: it has from 1 to ", kMaxLanes);
 }
 
 Expr Broadcast(const Values& args) {
   Expr value = ToExpr(args[0]);
-  int64_t lanes = ToInt(args[1], "the number of lanes of T.Broadcast");
-  return CastTo(value, WithLanes(value.dtype(), static_cast<int>(lanes)));
+  return CastTo(value,
+                VectorOf(value.dtype(), ToInt(args[1], "the number of lanes of T.Broadcast")));
 }
 
 void NeedArgs(std::string_view name, const Values& args, size_t count) {
@@ -215,7 +211,65 @@ void NeedArgs(std::string_view name, const Values& args, size_t count) {
   Raise("TypeError", "T.", name, " takes ", count, " arguments, got ", args.size());
 }
 
+// Functions of a whole vector, or of its place; all others are computed lane by lane.
+bool TakesVectors(std::string_view name) {
+  constexpr std::array kNames = {"ramp",         "broadcast",  "vector",     "data",  "reinterpret",
+                                 "extract_lane", "address_of", "access_ptr", "__ldg", "any_of",
+                                 "all_of",       "add2",       "sub2",       "mul2",  "fma2",
+                                 "max2",         "min2",       "abs2"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
+// The lanes of the operands that are vectors, 1 without any; `args` with those as expressions.
+int OperandLanes(std::string_view name, Values* args) {
+  int found = 1;
+  for (ffi::Any& arg : *args) {
+    if (!arg.as<Expr>() && !arg.as<Region>()) continue;
+    Expr e = ToExpr(arg);
+    arg = e;
+    int lanes = e.dtype().lanes;
+    if (lanes == 1) continue;
+    if (found > 1 && lanes != found) {
+      const BinaryRow* row = FindBinary(name);
+      Raise("TypeError", "`", row ? row->symbol : "T." + std::string(name), "` of vectors of ",
+            found, " and ", lanes, " lanes: give them the same number");
+    }
+    found = lanes;
+  }
+  return found;
+}
+
+Expr BuildOne(std::string_view opcode, const Values& args, const ffi::Any& result);
+
+Expr ByLane(std::string_view opcode, const Values& args, int count, const ffi::Any& result) {
+  std::vector<Expr> lanes;
+  for (int i = 0; i < count; ++i) {
+    Values of;
+    for (const ffi::Any& arg : args) {
+      auto e = arg.as<Expr>();
+      of.push_back(e ? ffi::Any(LaneOf(*e, i)) : arg);
+    }
+    lanes.push_back(BuildOne(opcode, of, result));
+  }
+  return MakeOp(OpCode::kVector, lanes, WithLanes(lanes[0].dtype(), count));
+}
+
 }  // namespace
+
+Expr RampOf(const Expr& base, const Expr& stride, int64_t lanes) {
+  if (!IsInteger(base.dtype()) || !IsInteger(stride.dtype())) {
+    Raise("TypeError", "T.Ramp needs an integer base and stride, got ", Operands(base, stride));
+  }
+  // As wide as an index: the lanes of a narrow base do not wrap around.
+  const DataType element = Promote(Promote(base.dtype(), stride.dtype()), Int(32));
+  const DataType t = VectorOf(element, lanes);
+  std::vector<Expr> values;
+  for (int64_t i = 0; i < lanes; ++i) {
+    values.push_back(
+        Binary("add", CastTo(base, element), Binary("mul", stride, MakeConst(i, element))));
+  }
+  return lanes == 1 ? values[0] : MakeOp(OpCode::kVector, values, t);
+}
 
 Expr Minus(const Expr& a, const Expr& b) {
   Linear sum;
@@ -233,7 +287,9 @@ Expr Binary(std::string_view opcode, Expr a, Expr b) {
   return BinaryOf(*row, std::move(a), std::move(b));
 }
 
-Expr BuildOp(std::string_view opcode, const Values& args, const ffi::Any& result) {
+namespace {
+
+Expr BuildOne(std::string_view opcode, const Values& args, const ffi::Any& result) {
   if (const BinaryRow* row = FindBinary(opcode)) {
     NeedArgs(opcode, args, 2);
     return BinaryOf(*row, ToExpr(args[0]), ToExpr(args[1]));
@@ -254,7 +310,11 @@ Expr BuildOp(std::string_view opcode, const Values& args, const ffi::Any& result
     NeedArgs(opcode, args, 3);
     return Choose(opcode == "if" ? OpCode::kIf : OpCode::kSelect, args);
   }
-  if (opcode == "ramp") return Ramp(args);
+  if (opcode == "ramp") {
+    Expr base = ToExpr(args[0]);
+    return RampOf(base, ToTyped(args[1], base.dtype()),
+                  ToInt(args[2], "the number of lanes of T.Ramp"));
+  }
   if (opcode == "broadcast") return Broadcast(args);
   if (opcode == "vector") return Vector(args, result);
   if (opcode == "data") {
@@ -263,6 +323,15 @@ Expr BuildOp(std::string_view opcode, const Values& args, const ffi::Any& result
   }
   if (Expr e = BuildMath(opcode, args, result); e.defined()) return e;
   Raise("NotImplementedError", "T.", opcode, " is not supported yet");
+}
+
+}  // namespace
+
+Expr BuildOp(std::string_view opcode, const Values& given, const ffi::Any& result) {
+  if (TakesVectors(opcode)) return BuildOne(opcode, given, result);
+  Values args = given;
+  const int lanes = OperandLanes(opcode, &args);
+  return lanes == 1 ? BuildOne(opcode, args, result) : ByLane(opcode, args, lanes, result);
 }
 
 }  // namespace tilescale::ir

@@ -3,6 +3,7 @@
 // converted straight to an element type, ranges checked.
 #include "compiler/ir/builder.h"
 #include "compiler/ir/text.h"
+#include "compiler/target/constants.h"
 
 #include <tvm/ffi/big_int.h>
 #include <tvm/ffi/cast.h>
@@ -106,9 +107,7 @@ Expr ReadPlace(const ffi::Any& v) {
       Raise("TypeError", "the slice `", Spelled(*region),
             "` is used where a value is expected, but its extent is not a constant");
     }
-    index.push_back(*n == 1 ? begin
-                            : MakeOp(OpCode::kRamp, {begin, MakeConst(1, begin.dtype())},
-                                     WithLanes(begin.dtype(), static_cast<int>(*n))));
+    index.push_back(RampOf(begin, MakeConst(1, begin.dtype()), *n));
   }
   return BuildLoad((*region)->buffer, index);
 }
@@ -172,6 +171,10 @@ Expr ToTyped(const ffi::Any& v, DataType dtype) {
 }
 
 Expr ToBool(Expr e) {
+  if (e.dtype().lanes > 1) {
+    Raise("TypeError", "a condition is one value, got ", LanguageName(e.dtype()),
+          ": test each lane, with T.extract_lane");
+  }
   if (IsBool(e.dtype())) return e;
   return Compare(OpCode::kNe, e, CastTo(MakeNumber(0, Element(e.dtype())), e.dtype()));
 }
@@ -185,6 +188,15 @@ Expr CastTo(Expr e, DataType dtype) {
   if (from.lanes != dtype.lanes) {
     Raise("TypeError", "cannot convert ", LanguageName(from), " to ", LanguageName(dtype),
           ": the numbers of lanes differ");
+  }
+  // The device has no vector wider than an access: of such a value only lanes are ever computed.
+  if (dtype.lanes > 1 &&
+      std::max(from.bits, dtype.bits) * dtype.lanes > 8 * target::kMaxAccessBytes) {
+    std::vector<Expr> lanes;
+    for (int i = 0; i < dtype.lanes; ++i) {
+      lanes.push_back(CastTo(LaneOf(e, i), Element(dtype)));
+    }
+    return MakeOp(OpCode::kVector, lanes, dtype);
   }
   return Cast(std::move(e), dtype);
 }
