@@ -55,6 +55,30 @@ def test_launches_that_cannot_be():
             World(ranks, target="sim")
 
 
+def test_a_launch_names_the_tensor_that_is_refused():
+    @T.prim_func
+    def main(A: T.Tensor((8,), "float32"), B: T.Tensor((8,), "float32")):
+        with T.Kernel(1, threads=8):
+            tx = T.get_thread_binding()
+            B[tx] = A[tx]
+
+    kernel = tilescale.compile(main, target="sim")
+    fixed = np.zeros(8, np.float32)
+    fixed.flags.writeable = False
+    why = "is a read-only array, which numpy does not hand out: pass x.copy()"
+    with World(2, target="sim") as w:
+        A, B = w.tensor(8), w.tensor(8)
+        for given in (fixed, PerRank([A[0], fixed])):
+            with pytest.raises(TypeError) as error:
+                w.launch(kernel, given, B)
+            assert str(error.value) == f"main.A {why}"
+        with pytest.raises(TypeError) as error:
+            w.launch(kernel, A, PerRank([fixed, B[1]]))
+        assert str(error.value) == f"main.B {why}"
+        w.launch(kernel, A, B)
+        w.barrier()
+
+
 def test_a_rank_out_of_range_is_found_when_it_is_reached():
     @T.prim_func
     def main(A: T.Tensor((8,), "float32"), B: T.Tensor((8,), "float32"), pe: T.int32):

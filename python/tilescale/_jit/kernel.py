@@ -135,7 +135,7 @@ class JITKernel:
                 args = self._positional(args, kwargs)
             return tensors.present(self._run(*args), args)
         except (BufferError, RuntimeError) as error:
-            self._check_tensors(args)
+            self.check_tensors(args)
             hide_own_frames(error)
             raise
         except Exception as error:
@@ -147,8 +147,8 @@ class JITKernel:
         """What a call comes down to; None if it allocates outputs."""
         return None if self._returns else self._run
 
-    def _check_tensors(self, args: tuple[Any, ...]) -> None:
-        """A framework's refusal of a tensor names no argument: finds it."""
+    def check_tensors(self, args: tuple[Any, ...]) -> None:
+        """A framework's refusal of a tensor names no argument: finds it. For a launch that failed."""
         given = [p for p in self.params if not p.is_output]
         for x, param in zip(args, given, strict=False):
             reason = tensors.refusal(x, f"{self.prim_func.__name__}.{param.name}", param.dtype)

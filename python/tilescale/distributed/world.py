@@ -152,6 +152,11 @@ class World:
         if entry is not None:
             try:
                 self._launch_ranks(self._heap, entry, *callers, *[self._given(x) for x in args])
+            except (BufferError, RuntimeError) as error:
+                for values in zip(*(self._values(x) for x in args), strict=True):
+                    kernel.check_tensors(values)
+                hide_own_frames(error)
+                raise
             except Exception as error:
                 hide_own_frames(error)
                 raise
