@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Compiled kernels on the simulator: calls, outputs, frameworks, the call path of eager functions."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tilescale
@@ -281,3 +284,30 @@ def test_autotune_refuses_what_it_cannot_do():
 def test_unknown_pass_config_names_the_key():
     with pytest.raises(tilescale.CompileError, match=r"tl\.nonsense"):
         tilescale.compile(make_scale(64, 2), target=SIM, pass_configs={"tl.nonsense": 1})
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_inputs_end_with_their_tuning(monkeypatch, cached):
+    from tilescale.profiler.profiler import Profiler
+
+    made = []
+
+    def supply(params):
+        x = np.ones(100, np.float32)
+        made.append(weakref.ref(x))
+        return [x]
+
+    alive = []
+
+    def bench(self, func=None, **options):
+        alive.append(sum(x() is not None for x in made))
+        return 1.0
+
+    monkeypatch.setattr(Profiler, "do_bench", bench)
+    tune = tilescale.autotune(
+        configs=[{"block": 32}, {"block": 64}, {"block": 96}], cache_input_tensors=cached, supply_prog=supply
+    )
+    tune(tilescale.jit(target=SIM, out_idx=-1)(scaled)).tune(100)
+    gc.collect()
+    assert len(made) == (1 if cached else 3) and alive == [1, 1, 1]
+    assert [x() for x in made] == [None] * len(made)

@@ -77,7 +77,7 @@ class AutoTuneImpl:
         self._options = options
         self._with_options: dict[Any, JITImpl] = {}  # by the pass configs that configurations bring
         self._best: dict[Any, AutotuneResult] = {}
-        self._supplied: tuple[Any, Any] | None = None  # inputs, and what they are for
+        self._supplied: tuple[Any, Any] | None = None  # inputs of the tuning that runs, and what they are for
         unknown = sorted(set(options.do_not_specialize) - set(impl.signature.parameters))
         if unknown:
             raise ValueError(f"do_not_specialize names {', '.join(unknown)}, which the function does not take")
@@ -109,15 +109,18 @@ class AutoTuneImpl:
     def _tune(self, configs: list[dict[str, Any]], args: Any, kwargs: dict[str, Any]) -> AutotuneResult:
         best: AutotuneResult | None = None
         failure: Exception | None = None
-        for config in configs:
-            try:
-                result = self._measure(config, args, kwargs, best)
-            except Exception as error:
-                _logger.warning("configuration %s was left out: %s", config, error)
-                failure = error
-                continue
-            if best is None or result.latency < best.latency:
-                best = result
+        try:
+            for config in configs:
+                try:
+                    result = self._measure(config, args, kwargs, best)
+                except Exception as error:
+                    _logger.warning("configuration %s was left out: %s", config, error)
+                    failure = error
+                    continue
+                if best is None or result.latency < best.latency:
+                    best = result
+        finally:
+            self._supplied = None
         if best is None:
             raise RuntimeError("no configuration could be compiled and run") from failure
         best.kernel.latency, best.kernel.config = best.latency, best.config
@@ -136,7 +139,8 @@ class AutoTuneImpl:
         if o.cache_input_tensors and self._supplied is not None and self._supplied[1] == of:
             return self._supplied[0]
         made = o.supply_prog(kernel.params) if o.supply_prog else kernel.get_profiler(o.supply_type).inputs()
-        self._supplied = (made, of)
+        if o.cache_input_tensors:
+            self._supplied = (made, of)
         return made
 
     def _measure(
