@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     from .targets import Target
 
     on_sim = str(Target(None)) == "sim"
-    if on_sim and (options.target or options.ranks):
+    if on_sim:
         knobs.set_variable("TILESCALE_SIM_GPUS", str(max(1, options.ranks)))
     knobs.set_default("TILELANG_USE_DISTRIBUTED", "1")
     from .distributed import launcher

@@ -49,8 +49,8 @@ SLOW = "main: line 11  T.gemm: without matrix instructions, many times slower th
 
 def needs(c: str, k: int) -> str:
     return (
-        f". They take A and B in shared memory or fragments, a fragment of {c} as C, whole warps, and tiles of "
-        f"multiples of 16x8x{k}"
+        f". Matrix instructions take A and B in shared memory or fragments, a fragment of {c} as C, whole warps, and "
+        f"for each warp a tile of multiples of 16x8x{k}: fewer threads leave more of the tile to each"
     )
 
 
@@ -66,6 +66,10 @@ GEMMS = {
     "C in shared memory": (
         gemm("float32", "float32", "float32", of="shared"),
         "C must be a fragment" + needs("float32", 8),
+    ),
+    "two types": (
+        gemm("float16", "bfloat16", "float32"),
+        "no matrix instruction takes float16 and bfloat16 into float32. Give A and B one dtype",
     ),
     "another type of C": (
         gemm("float16", "float16", "float64"),

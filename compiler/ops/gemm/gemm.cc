@@ -90,16 +90,22 @@ std::string NeedsOfMma(const GemmOperands& g, const Target& target) {
   const DataType a = TypeInMma(g.a->buffer->dtype), b = TypeInMma(g.b->buffer->dtype);
   const isa::MmaRow* found = nullptr;
   std::string results;
+  bool alike = false;  // are there rows for two matrices of one of the types?
   for (const isa::MmaRow& row : isa::MmaRows()) {
-    if (!SameType(row.a, a) || !SameType(row.b, b) || !row.available(target)) continue;
+    if (!row.available(target)) continue;
+    alike = alike || (SameType(row.a, row.b) && (SameType(row.a, a) || SameType(row.a, b)));
+    if (!SameType(row.a, a) || !SameType(row.b, b)) continue;
     const std::string c = LanguageName(row.c);
     if (results.find(c) == std::string::npos) results += (found != nullptr ? " or " : "") + c;
     if (found == nullptr || row.k < found->k) found = &row;
   }
-  if (found == nullptr) return "";
-  return "They take A and B in shared memory or fragments, a fragment of " + results +
-         " as C, whole warps, and tiles of multiples of " + std::to_string(found->m) + "x" +
-         std::to_string(found->n) + "x" + std::to_string(found->k);
+  if (found == nullptr) {
+    return alike && !SameType(a, b) ? "Give A and B one dtype" : "";
+  }
+  return "Matrix instructions take A and B in shared memory or fragments, a fragment of " +
+         results + " as C, whole warps, and for each warp a tile of multiples of " +
+         std::to_string(found->m) + "x" + std::to_string(found->n) + "x" +
+         std::to_string(found->k) + ": fewer threads leave more of the tile to each";
 }
 
 namespace {

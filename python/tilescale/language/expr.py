@@ -91,7 +91,7 @@ class Operators:
         if type(e) is Op and e.opcode() in ("==", "!="):
             same = _same(*e.args)
             t = active()
-            # Outside of a kernel symbols are compared as symbols: extents, say. Inside, values may be equal all the same.
+            # Outside of a kernel symbols are compared as symbols, as of extents; inside, two may have equal values.
             if same or t is None or t.kernel is None:
                 return same == (e.opcode() == "==")
         raise ValueError(
