@@ -75,6 +75,9 @@ class Memories {
   std::vector<ir::Expr> facts_;
 };
 
+// How many neighbours of the last dim `r` is, if it is some that one thread accesses as one vector.
+std::optional<int64_t> VectorLanes(const ir::Region& r);
+
 // Rewrites all accesses of a statement to flat ones.
 class AddressRewriter : public ir::Mutator {
  public:
@@ -83,8 +86,11 @@ class AddressRewriter : public ir::Mutator {
   ir::Expr MutateLoad(const ir::Load& load) override;
   ir::Stmt MutateStore(const ir::Store& store) override;
   ir::Region MutateRegion(const ir::Region& region) override;
+  ir::Stmt MutateCall(const ir::Call& call) override;
 
  private:
+  void CheckVector(const ir::Region& region, const ir::CallObj* call);
+
   Memories* memories_;
   arith::Analyzer* analyzer_;
 };

@@ -9,6 +9,7 @@ import pytest
 import tilescale
 import tilescale.language as T
 from rank_programs import RANKS, STORES, compile_text, launch, raw, rng
+from tilescale.errors import CompileError
 from tilescale.sim import MisalignedAccess
 
 LOADS = list(itertools.product(["weak", "volatile", "relaxed", "acquire"], ["cta", "gpu", "sys"]))
@@ -160,3 +161,77 @@ def test_sixteen_bytes_at_a_multiple_of_eight(sem, store):
     with pytest.raises(MisalignedAccess) as error:
         kernel(a, 6)
     assert "misaligned access of 16 bytes" in str(error.value)
+
+
+def test_rows_that_are_no_multiple():
+    @T.prim_func
+    def rows(A: T.Tensor((128, 5), "float32")):
+        with T.Kernel(1, threads=128):
+            tx = T.get_thread_binding()
+            v = T.alloc_local((4,), "float32")
+            T.ld(A[tx, 0:4], v)
+
+    with pytest.raises(CompileError) as error:
+        tilescale.compile(rows, target="sim")
+    assert (
+        "`A[tx, 0:4]` is accessed as one of 16 bytes, which begins at a multiple of 4 elements, but it begins at "
+        "element 5 of `A` where tx = 1: access its elements one by one, or give the rows a multiple of 4"
+    ) in str(error.value)
+
+    @T.prim_func
+    def each_fourth(A: T.Tensor((128, 5), "float32"), B: T.Tensor((128, 4), "float32")):
+        with T.Kernel(1, threads=128):
+            tx = T.get_thread_binding()
+            v = T.alloc_local((4,), "float32")
+            if tx % 4 == 0:
+                T.ld(A[tx, 0:4], v)
+                T.st(B[tx, 0:4], v[0:4])
+            if tx < 16:
+                row = tx * 8
+                T.ld(A[row, 0:4], v)
+                T.st(B[row + 1, 0:4], v[0:4])
+
+    a, b = rng.random((128, 5)).astype("float32"), np.zeros((128, 4), "float32")
+    tilescale.compile(each_fourth, target="sim")(a, b)
+    want = np.zeros_like(b)
+    want[::4] = a[::4, :4]
+    want[1::8] = a[::8, :4]
+    np.testing.assert_array_equal(b, want)
+
+
+LAYOUTS = {
+    "transposed": (lambda i, j: (j, i), "does not keep its elements together"),
+    "swizzled by four": (lambda i, j: (i, (j // 4 ^ i % 4) * 4 + j % 4), "does not keep its elements together"),
+    "rotated by four": (lambda i, j: (i, (j + i * 4) % 64), "which begins at a multiple of 8 elements"),
+    "swizzled by eight": (lambda i, j: (i, (j // 8 ^ i % 8) * 8 + j % 8), None),
+    "rotated by eight": (lambda i, j: (i, (j + i * 8) % 64), None),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts_of_shared_memory(name):
+    layout, fault = LAYOUTS[name]
+
+    @T.prim_func
+    def main(A: T.Tensor((64, 64), "float16"), B: T.Tensor((64, 64), "float16"), C: T.Tensor((64, 64), "float16")):
+        with T.Kernel(1, threads=128):
+            tx = T.get_thread_binding()
+            s, v = T.alloc_shared((64, 64), "float16"), T.alloc_local((8,), "float16")
+            T.annotate_layout({s: T.Layout((64, 64), layout)})
+            T.copy(A, s)
+            for r in T.serial(4):
+                T.ld(s[tx // 8 + r * 16, tx % 8 * 8], v)
+                T.st(B[tx // 8 + r * 16, tx % 8 * 8], v[0:8])
+                T.st(s[tx // 8 + r * 16, tx % 8 * 8], v[0:8])
+            T.sync_threads()
+            T.copy(s, C)
+
+    if fault:
+        with pytest.raises(CompileError) as error:
+            tilescale.compile(main, target="sim")
+        assert "`s[" in str(error.value) and fault in str(error.value)
+        return
+    a, b, c = rng.random((64, 64)).astype("float16"), np.zeros((64, 64), "float16"), np.zeros((64, 64), "float16")
+    tilescale.compile(main, target="sim")(a, b, c)
+    np.testing.assert_array_equal(b, a)
+    np.testing.assert_array_equal(c, a)
