@@ -66,8 +66,14 @@ class HostPlanner {
         AddSymbol(bind->var, Host(bind->value));
       } else if (const auto* check = s.as<CheckObj>()) {
         std::string text(check->message);
-        out_->checks.push_back(
-            {Host(check->cond), "RuntimeError", text.empty() ? Spelled(check->cond) : text});
+        // Conditions on addresses come from PartitionAndVectorize: an argument is at fault.
+        bool argument = false;
+        Walk(check->cond, [&](const NodeObj* n) {
+          argument = argument || n->kind == NodeKind::kAddr;
+          return !argument;
+        });
+        out_->checks.push_back({Host(check->cond), argument ? "ValueError" : "RuntimeError",
+                                text.empty() ? Spelled(check->cond) : text});
       }
     }
   }

@@ -65,6 +65,60 @@ class GuardMemory : public Mutator {
   Expr cond_;
 };
 
+Expr AlignedTo(const Param& p, int64_t bytes) {
+  Expr base =
+      Cast(MakeAddr(p->buffer, std::vector<Expr>(p->buffer->ndim(), MakeConst(0))), Int(64));
+  return Eq(FloorMod(base, bytes), MakeConst(0, Int(64)));
+}
+
+// The widest access of one thread to several elements of a tensor, here or on a peer, that the
+// program itself asks for, in bytes; 0: none.
+int64_t ProgramWidth(const Kernel& k, const Param& p) {
+  if (!p->buffer.defined()) return 0;
+  int64_t bytes = 0;
+  auto wide = [&](const Buffer& b, int64_t lanes) {
+    if (lanes > 1 && b->storage.same_as(p->buffer->storage))
+      bytes = std::max(bytes, lanes * b->dtype.bits / 8);
+  };
+  Walk(k->body, [&](const NodeObj* n) {
+    if (n->kind == NodeKind::kLoad) {
+      const auto* load = static_cast<const LoadObj*>(n);
+      wide(load->buffer, load->dtype.lanes);
+    } else if (n->kind == NodeKind::kStore) {
+      const auto* store = static_cast<const StoreObj*>(n);
+      wide(store->buffer, store->value.dtype().lanes);
+    } else if (n->kind == NodeKind::kCall) {
+      const auto* call = static_cast<const CallObj*>(n);
+      if (isa::Get(Str(call->instr)).issue == isa::Issue::kGroup) return true;
+      for (const Expr& a : call->args) {
+        const auto* addr = a.as<AddrObj>();
+        if (addr == nullptr) continue;
+        const Buffer& b = addr->region->buffer;
+        if (auto lanes = VectorLanes(addr->region)) wide(b, *lanes);
+      }
+    }
+    return true;
+  });
+  return bytes > Bytes(p->buffer->dtype) ? bytes : 0;
+}
+
+// A check of the host, in every variant, for what the program itself accesses wider than an
+// element.
+Stmt CheckAlignment(const Func& f, const Param& p) {
+  int64_t bytes = 0;
+  MapKernels(f, [&](const Kernel& k) {
+    bytes = std::max(bytes, ProgramWidth(k, p));
+    return k;
+  });
+  if (bytes == 0) return Stmt();
+  const std::string n = std::to_string(bytes);
+  auto check = ffi::make_object<CheckObj>();
+  check->cond = AlignedTo(p, bytes);
+  check->message = std::string(f->name) + ": `" + std::string(p->name) + "` is accessed " + n +
+                   " bytes at a time, its address must be a multiple of " + n;
+  return Stmt(check);
+}
+
 class Partitioner {
  public:
   Partitioner(const Func& f, const Kernel& k, PassContext* ctx)
@@ -95,7 +149,9 @@ class Partitioner {
     auto out = CopyNode(kernel_.get());
     out->body = PackBytes(MakeSeq(Visit(kernel_->body)), &analyzer_);
     for (const Expr& fact : memories_.facts()) AddFact(out.get(), fact);
-    for (const Param& p : func_->params) RequireAlignment(out.get(), p);
+    for (const Param& p : func_->params) {
+      RequireAlignment(out.get(), p, ProgramWidth(kernel_, p));
+    }
     return Kernel(out);
   }
 
@@ -107,8 +163,9 @@ class Partitioner {
     k->requires_.push_back(fact);
   }
 
-  // The base address of a tensor is aligned to its widest access.
-  static void RequireAlignment(KernelObj* k, const Param& p) {
+  // The base address of a tensor is aligned to its widest access; to `checked` bytes it is in every
+  // variant.
+  static void RequireAlignment(KernelObj* k, const Param& p, int64_t checked) {
     if (!p->buffer.defined()) return;
     // The tensor here and on its peers: symmetric memory has one alignment on all ranks.
     std::set<const StorageObj*> storages = {p->buffer->storage.get()};
@@ -151,10 +208,7 @@ class Partitioner {
       }
       return true;
     });
-    if (bytes == 0) return;
-    Expr base =
-        Cast(MakeAddr(p->buffer, std::vector<Expr>(p->buffer->ndim(), MakeConst(0))), Int(64));
-    AddFact(k, Eq(FloorMod(base, bytes), MakeConst(0, Int(64))));
+    if (bytes > checked) AddFact(k, AlignedTo(p, bytes));
   }
 
   std::vector<Stmt> Visit(const Stmt& s) {
@@ -483,7 +537,13 @@ class Partitioner {
 namespace passes {
 
 Func PartitionAndVectorize(Func f, PassContext& ctx) {
-  return MapKernels(f, [&](const Kernel& k) { return partition::Partitioner(f, k, &ctx).Run(); });
+  std::vector<Stmt> body;
+  for (const Param& p : f->params) body.push_back(partition::CheckAlignment(f, p));
+  f = MapKernels(f, [&](const Kernel& k) { return partition::Partitioner(f, k, &ctx).Run(); });
+  auto out = CopyNode(f.get());
+  body.push_back(f->body);
+  out->body = MakeSeq(body);
+  return Func(out);
 }
 
 }  // namespace passes

@@ -163,6 +163,56 @@ def test_sixteen_bytes_at_a_multiple_of_eight(sem, store):
     assert "misaligned access of 16 bytes" in str(error.value)
 
 
+def _placed(array, shift):
+    """A copy of it, `shift` bytes above a multiple of 16."""
+    raw_bytes = np.zeros(array.nbytes + 32, np.uint8)
+    start = -raw_bytes.ctypes.data % 16 + shift
+    out = raw_bytes[start : start + array.nbytes].view(array.dtype)
+    out[:] = array
+    return out
+
+
+@pytest.mark.parametrize(("access", "bytes_"), [("ld", 16), ("st", 8), ("atomic_addx2", 8), ("atomic_addx4", 16)])
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_address_that_suits_elements_only(access, bytes_, beside):
+    """The program itself accesses several elements at once: no variant does without their alignment. What the
+    compiler made wide (`beside`) has a slower variant still."""
+
+    @T.prim_func
+    def main(A: T.Tensor((64,), "float32"), B: T.Tensor((64,), "float32"), C: T.Tensor((64,), "float32")):
+        with T.Kernel(1, threads=16):
+            tx = T.get_thread_binding()
+            v = T.alloc_local((4,), "float32")
+            for k in T.serial(4):
+                v[k] = 1
+            if access == "ld":
+                T.ld(A[tx * 4 : tx * 4 + 4], v)
+            elif access == "st":
+                T.st(A[tx * 4 : tx * 4 + 2], v[0:2])
+            elif access == "atomic_addx2":
+                T.atomic_addx2(A[tx * 4], v[0:2])
+            else:
+                T.atomic_addx4(A[tx * 4], v)
+            if beside:
+                for i in T.Parallel(64):
+                    C[i] = B[i] * 2
+
+    kernel = tilescale.compile(main, target="sim")
+    a, b, c = (rng.random(64).astype("float32") for _ in range(3))
+    kernel(_placed(a, 0), _placed(b, 0), _placed(c, 0))
+    if bytes_ == 8:
+        kernel(_placed(a, 8), _placed(b, 0), _placed(c, 0))
+    out = _placed(c, 4)
+    kernel(_placed(a, 0), _placed(b, 4), out)
+    if beside:
+        np.testing.assert_array_equal(out, b * np.float32(2))
+    with pytest.raises(ValueError) as error:
+        kernel(_placed(a, 4), _placed(b, 0), _placed(c, 0))
+    assert str(error.value) == (
+        f"main: `A` is accessed {bytes_} bytes at a time, its address must be a multiple of {bytes_}"
+    )
+
+
 def test_rows_that_are_no_multiple():
     @T.prim_func
     def rows(A: T.Tensor((128, 5), "float32")):
