@@ -143,8 +143,9 @@ struct Fiber {
   u32 polling_index = 0;       // in core.polling
   struct {
     const char* relation = nullptr;  // "at least "; null: the loop does not say
-    long long value = 0;
-  } awaited;  // what its last turn of a waiting loop wanted to read
+    u64 value = 0;
+    bool is_signed = true;  // of the word and of `value`
+  } awaited;                // what its last turn of a waiting loop wanted to read
   u32 older_in_row = 0;
   // Stores that equal another lane's by instruction and address: compared when the thread goes on.
   struct SameStore {

@@ -20,10 +20,12 @@ std::string Str(u64 n) {
   return std::to_string(n);
 }
 
-// As a signed number of its width: words that are waited for count from below 0, too.
-std::string Shown(const Fiber::Polled& p) {
-  const u32 spare = 64 - 8 * p.bytes;
-  return std::to_string(static_cast<long long>(p.value << spare) >> spare);
+// The low bytes as a number; signed if nobody says otherwise: words that are waited for count from
+// below 0, too.
+std::string Shown(u64 value, u32 bytes, bool is_signed) {
+  const u32 spare = 64 - 8 * bytes;
+  if (!is_signed) return Str(value << spare >> spare);
+  return std::to_string(static_cast<long long>(value << spare) >> spare);
 }
 
 std::string WaitText(const Fiber& f) {
@@ -32,10 +34,11 @@ std::string WaitText(const Fiber& f) {
     for (const auto& p : f.polled) {
       auto bar = f.cta->mbarriers.find(p.address);
       s += " " + PlaceOf(p.address).text;
-      if (bar == f.cta->mbarriers.end()) s += " = " + Shown(p);
+      if (bar == f.cta->mbarriers.end()) s += " = " + Shown(p.value, p.bytes, f.awaited.is_signed);
     }
     if (f.awaited.relation) {
-      s += std::string(", waits for ") + f.awaited.relation + std::to_string(f.awaited.value);
+      s += std::string(", waits for ") + f.awaited.relation +
+           Shown(f.awaited.value, sizeof(u64), f.awaited.is_signed);
     }
     return s;
   }

@@ -65,9 +65,9 @@ void ts_sim_poison(void* p, ts_usize bytes) {
   std::memset(p, 0xff, bytes);
 }
 
-void ts_sim_spin(const char* relation, long long value) {
+void ts_sim_spin(const char* relation, ts_u64 value, bool is_signed) {
   TS_SIM_ENTER();
-  current->awaited = {relation, value};
+  current->awaited = {relation, value, is_signed};
   if (sim::core.stale == sim::core.Lasting()) sim::ReportEndlessLoop();
   sim::core.spins++;
   current->cta->calm = 0;

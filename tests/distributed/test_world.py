@@ -142,6 +142,30 @@ def test_the_error_of_the_program_is_the_one_raised():
             w.barrier()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "has", "wants"),
+    [
+        ("uint32", 3_000_000_000, 4_000_000_000),
+        ("uint64", 2**63 + 5, 2**64 - 1),
+        ("int32", -3, -2),
+        ("int64", -(2**62), 2**62),
+    ],
+)
+def test_the_numbers_of_an_endless_wait(dtype, has, wants):
+    @T.prim_func
+    def main(A: T.Tensor((1,), dtype)):
+        with T.Kernel(1, threads=1):
+            T.wait_ge(A[0], wants)
+
+    with World(1, target="sim") as w:
+        A = w.tensor(1, dtype, name="A")
+        np.asarray(A[0])[...] = has
+        w.launch(tilescale.compile(main, target="sim"), A)
+        with pytest.raises(tilescale.sim.Deadlock) as error:
+            w.barrier()
+        assert f"spins on A[0] = {has}, waits for at least {wants} " in str(error.value)
+
+
 @pytest.mark.parametrize("waits", [True, False])
 def test_launches_are_ordered_with_their_own_ranks_only(waits):
     """A kernel without ranks behind one with: what a peer puts has come for it only if this rank has waited for it."""

@@ -20,7 +20,7 @@ namespace comm {
     for (Turns turns; turns.more();) {                   \
       const T seen = ptx::ld<S, C>(p);                   \
       if (seen op(T) value) return seen;                 \
-      spin(words, (long long)value);                     \
+      spin(words, (T)value);                             \
     }                                                    \
     for (Watch watch;;) {                                \
       const T seen = ptx::ld<S, C>(p);                   \
@@ -28,7 +28,7 @@ namespace comm {
         watch.end();                                     \
         return seen;                                     \
       }                                                  \
-      spin(words, (long long)value);                     \
+      spin(words, (T)value);                             \
       watch.turn(#name, p, seen, value TS_SITE);         \
     }                                                    \
   }

@@ -111,7 +111,8 @@ TS_DEVICE int warp_id() {
 // A scheduling point of the simulator inside a polling loop; nothing on the device. Its reports say
 // "waits for <relation><value>".
 TS_DEVICE void spin() {}
-TS_DEVICE void spin(const char*, long long) {}
+template <class T>
+TS_DEVICE void spin(const char*, T) {}
 
 // The bits of a value as another type of the same size.
 template <class To, class From>

@@ -44,7 +44,7 @@ struct alignas(64) ts_local_decl {
 };
 TS_SIM_API void* ts_sim_smem(const ts_smem_decl* decl) TS_CONST_FN;
 TS_SIM_API int ts_sim_id(int which) TS_CONST_FN;
-TS_SIM_API void ts_sim_spin(const char* relation, long long value);
+TS_SIM_API void ts_sim_spin(const char* relation, ts_u64 value, bool is_signed);
 TS_SIM_API void ts_sim_poison(void* p, ts_usize bytes);
 
 // While it lives the thread moves data for a put or a get: a transport has its own way for these.
@@ -215,10 +215,11 @@ TS_DEVICE int thread_rank() {
 // Stands in every loop that waits for other threads: a scheduling point. A deadlock's report says
 // "waits for <relation><value>".
 TS_DEVICE void spin() {
-  ts_sim_spin(nullptr, 0);
+  ts_sim_spin(nullptr, 0, true);
 }
-TS_DEVICE void spin(const char* relation, long long value) {
-  ts_sim_spin(relation, value);
+template <class T>
+TS_DEVICE void spin(const char* relation, T value) {
+  ts_sim_spin(relation, (ts_u64)value, (T)-1 < (T)0);
 }
 
 // The bits of a value as another type of its size.
