@@ -215,6 +215,7 @@ def of_fragment(body):
         "for i, j in T.Parallel(64, 64):\n    if A[i, j] > 0.5: f[i] = j",
         "for i, j in T.Parallel(64, 64):\n    if j == 3: f[i] = A[i, j]",
     ],
+    ids=["sum", "maximum", "last", "count", "place", "one"],
 )
 def test_points_that_share_an_element_of_a_fragment_race(body):
     """The threads that hold copies of the element would each keep what their own points stored."""
