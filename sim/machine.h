@@ -31,7 +31,8 @@ struct Config {
   bool late_copies = true;    // asynchronous bytes move as late as permitted
   bool older_values = true;   // strong loads may return an older value of their word
   bool strict_proxy = false;  // generic reads before asynchronous writes need a proxy fence, too
-  bool strict_stores = true;  // equal values that warps of a CTA store by one instruction race, too
+  bool strict_stores =
+      false;                  // equal values that warps of a CTA store by one instruction race, too
   bool peer_access = true;    // peers' memory can be loaded and stored; else: put, get, signals
   u32 hang_ms = 1000;         // a loop without any event for this long is a deadlock
   u32 host_grace_ms = 10000;  // how long a deadlock waits for ranks whose host thread still runs

@@ -7,9 +7,9 @@
 namespace tilescale::arith {
 
 // Shapes, strides and sizes of the parameters are ≥ 0; block and thread variables are in their
-// grids; Kernel.requires holds.
+// grids; Kernel.requires and the checks of the host hold.
 void BindKernel(Analyzer* a, const ir::Func& f, const ir::Kernel& k);
-// The variable and, for an If arm or a guard, the condition; undone by Leave(mark).
+// The range of the loop variables; conditions are the caller's to Assume. Undone by Leave(mark).
 void BindLoop(Analyzer* a, const ir::ForObj* loop);
 void BindParallel(Analyzer* a, const ir::ParallelObj* nest);
 

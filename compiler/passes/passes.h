@@ -81,8 +81,8 @@ Func PlaceMemory(Func f, PassContext& ctx);
 // machine. TokenOps are instructions; every other conflict is covered by the cheapest of wait, warp
 // sync, group barrier, CTA barrier, fence. Emits nothing that needs memory.
 Func InsertSync(Func f, PassContext& ctx);
-// machine. Hoists, common subexpressions, strength, index width, dead code; no access crosses one
-// it conflicts with or a sync.
+// machine. Simplifies under what is known at each place, shares common subexpressions, drops dead
+// code; memory accesses and synchronisation stay where they are.
 Func Optimise(Func f, PassContext& ctx);
 // machine, changes nothing. A register that is certainly unset where its value leaves the registers
 // is the user's error. Behind Optimise: dead reads are gone, loops and indices are what will run.

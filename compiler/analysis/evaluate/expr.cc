@@ -7,8 +7,6 @@ namespace tilescale::analysis {
 
 using namespace ir;  // NOLINT
 
-namespace {}  // namespace
-
 Value Machine::Eval(const Expr& e) {
   if (e.dtype().lanes > 1) Refuse("NotImplementedError", "a vector value: `" + Spelled(e) + "`");
   switch (e.kind()) {

@@ -48,7 +48,7 @@ TEST_P(Litmus, HoldsAtEverySeed) {
   const Row& row = GetParam();
   auto module = Compiled("tests/races/litmus/" + row.file + ".cu");
   Machine& m = Machine::Get();
-  m.Configure({.ranks = row.c.ranks, .slots = row.c.slots, .hang_ms = 200});
+  m.Configure({.ranks = row.c.ranks, .slots = row.c.slots, .strict_stores = true, .hang_ms = 200});
   Buffers buffers(row.c.ranks);
   const u64 seeds = row.c.kernel == "plain_poll" ? 3 : EnvOr("TILESCALE_TEST_SEEDS", 20);
   u64 hits = 0;
@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(Table, Litmus, testing::ValuesIn(Table()), RowName);
 // Not strict, as programs run: one value from two warps is allowed, two values are not.
 TEST(EqualStores, OfTwoWarps) {
   Machine& m = Machine::Get();
-  m.Configure({.strict_stores = false});
+  m.Configure({});
   Buffers buffers(1);
   for (auto [variant, expected] : {std::pair{1, ""}, std::pair{2, "DataRace"}}) {
     for (u64 seed = 1; seed <= 20; ++seed) {

@@ -339,7 +339,7 @@ TEST(RandomPrograms, AgreeWithTheOracle) {
   auto module = CompiledText(kKernel);
   u64 events = 0, racing = 0, clean = 0, only_by_letter = 0;
   for (u32 ranks : {1u, 2u}) {
-    m.Configure({.ranks = ranks});
+    m.Configure({.ranks = ranks, .strict_stores = true});
     auto* memory = static_cast<u8*>(m.AllocateSymmetric(
         kWords * 4 + 8, {.name = "W", .element_bytes = 4, .initialized = true}));
     for (u64 n = first; n < first + count; ++n) {
