@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .._ffi import builder
 from . import frames, tracer
 from .alloc import alloc_shared
 from .expr import Load, op, value
@@ -74,7 +75,7 @@ def thread_allreduce(size: Any, *args: Any) -> None:
     t, kernel = tracer.current("T.tvm_thread_allreduce"), open_kernel()
     extents, variables = kernel.threads, kernel.thread_vars
     strides = [1, extents[0], extents[0] * extents[1]]
-    dims = [i for i, v in enumerate(variables) if any(a is v or value(a) is v or a == v for a in axes)]
+    dims = [i for i, v in enumerate(variables) if any(builder.same(value(a), v) for a in axes)]
 
     def combined(left: list[Any], right: list[Any]) -> list[Any]:
         return [t.bind("combined", value(x)) for x in reducer(left, right)]
