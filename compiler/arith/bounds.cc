@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Intervals and congruences of integer expressions.
 #include "compiler/arith/analyzer_impl.h"
+#include "compiler/ir/ranks.h"
 #include "compiler/target/constants.h"
 #include "support/diagnostics.h"
 
@@ -211,11 +212,11 @@ Interval Analyzer::Impl::BoundsOfOp(const Op& op) {
     case OpCode::kLaneId:
       return {0, target::kWarpSize - 1};
     case OpCode::kWarpId:
-      return {0, target::kWarpSize - 1};
+      return {0, target::kMaxThreadsPerBlock / target::kWarpSize - 1};
     case OpCode::kRank:
-      return {0, (1 << 20)};
+      return {0, kMaxRanks - 1};
     case OpCode::kNumRanks:
-      return {1, (1 << 20)};
+      return {1, kMaxRanks};
     case OpCode::kPopcount:
       return {0, 64};
     default:

@@ -293,7 +293,9 @@ Model::ConversionCost Model::ConvertCost(LayoutId from, LayoutId to, int bits) {
   if (how.kind == ConversionKind::kShuffle) {
     out.cost = (w.shuffle + 2 * w.issue) * CeilDiv(how.values * bits, target::kRegisterBits);
   } else if (how.kind == ConversionKind::kShared) {
-    out.cost = 2 * w.barrier + 4 * w.wavefront * CeilDiv(pool_[to].Size() * bits, 8 * 128);
+    out.cost =
+        2 * w.barrier +
+        4 * w.wavefront * CeilDiv(pool_[to].Size() * bits, 8 * target::kBanks * target::kBankBytes);
   }
   return at->second = out;
 }

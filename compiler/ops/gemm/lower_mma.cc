@@ -101,10 +101,11 @@ void Constrain(const TileOpObj* op, int64_t threads, const Target& target, Layou
     if (r->buffer->space() == Space::kFrag) {
       out->Operand(r->buffer, OperandLayout(*p, is_a), why);
     } else if (UsesLdmatrix(*p, is_a)) {
-      // Each warp reads its slab once: matrices of 8 rows of 16 bytes.
+      // Each warp reads its slab once.
+      constexpr int64_t kMatrixBytes = 8 * 16;  // of ldmatrix: 8 rows of 16 bytes
       int64_t bytes = (is_a ? p->rows_m : p->cols_n) * p->g.k * r->buffer->dtype.bits / 8;
       out->MatrixReads(r->buffer, r->buffer->ndim() - 2,
-                       bytes / 128 * (threads / target::kWarpSize));
+                       bytes / kMatrixBytes * (threads / target::kWarpSize));
     }
   }
 }

@@ -19,7 +19,7 @@ using namespace ir;  // NOLINT
 
 namespace {
 
-constexpr int kMaxVectorBits = 128;  // no access is wider
+constexpr int kMaxVectorBits = 8 * target::kMaxAccessBytes;
 
 bool FillsBytes(DataType t, int64_t lanes) {
   return t.bits * lanes % 8 == 0;

@@ -188,7 +188,7 @@ void WarnOfSpills(const Kernel& kernel, const Problem& problem, const solver::So
   for (size_t i = 0; i < problem.fragments.size(); ++i) {
     const solver::Fragment& f = problem.program.fragments[i];
     const int64_t slots = solution.fragments[i].layout.Extent(kSlot);
-    const int64_t registers = (slots * f.bits + 31) / 32;
+    const int64_t registers = CeilDiv(slots * f.bits, target::kRegisterBits);
     if (registers <= kMost) continue;
     const int64_t threads = f.threads > 0 ? f.threads : problem.program.threads;
     ctx->Record("warning", declared[problem.fragments[i]->storage.get()],
