@@ -14,7 +14,7 @@ namespace tilescale::partition {
 using namespace ir;  // NOLINT: the pass speaks of IR throughout
 
 std::optional<int64_t> VectorLanes(const Region& r) {
-  constexpr int64_t kMaxBits = 128;
+  constexpr int64_t kMaxBits = 8 * target::kMaxAccessBytes;
   int64_t lanes = 1;
   for (size_t d = 0; d < r->extent.size(); ++d) {
     auto count = r->extent[d].defined() ? AsInt(r->extent[d]) : std::optional<int64_t>(1);
