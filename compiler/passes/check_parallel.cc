@@ -434,8 +434,9 @@ class NestChecker {
       if (!extent || *extent < 2) continue;
       bool addressed = false;
       for (const Expr& e : store->index) addressed = addressed || Uses(e, v) || UsesDerived(e);
+      if (addressed) continue;  // before large values are looked through
       const bool differ = VariesAlong(*nest_, value, v) || ReadsItself(store);
-      if (addressed || !(differ || (fragment && Divides(v)))) continue;
+      if (!(differ || (fragment && Divides(v)))) continue;
       const std::string name(v->name),
           place = Spelled(MakeLoad(store->buffer, {store->index.begin(), store->index.end()}));
       RaiseAt(

@@ -158,11 +158,18 @@ class Guarder : public Mutator {
     analyzer_.Assume(written);
     if (!SameExpr(written, guarded)) analyzer_.Assume(guarded);
   }
+  // Conditions nest in large expressions: only of small ones it is asked whether they ever hold.
+  static bool IsSmall(const Expr& e) {
+    constexpr int kNodes = 64;
+    int nodes = 0;
+    Walk(e, [&](const NodeObj*) { return ++nodes < kNodes; });
+    return nodes < kNodes;
+  }
   // What `body` gives where the condition holds.
   template <class Body>
   std::invoke_result_t<Body> Under(const Expr& written, const Expr& guarded, const Body& body) {
     const bool outer = nothing_runs_;
-    nothing_runs_ = outer || ProveFast(Not(written));
+    nothing_runs_ = outer || (IsSmall(written) && ProveFast(Not(written)));
     size_t mark = analyzer_.Mark();
     Assume(written, guarded);
     auto out = body();
