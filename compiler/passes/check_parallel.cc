@@ -283,7 +283,7 @@ class NestChecker {
 
   bool DependsOnPoint(const Expr& e) const {
     bool depends = false;
-    Walk(e, [&](const NodeObj* n) {
+    WalkOnce(e, [&](const NodeObj* n) {
       if (n->kind == NodeKind::kVar) depends = depends || point_vars_.count(n) != 0;
       // What a point reads of its own cells may differ from what another reads.
       if (n->kind == NodeKind::kLoad) {
@@ -296,7 +296,7 @@ class NestChecker {
 
   static bool Uses(const Expr& e, const VarObj* var) {
     bool uses = false;
-    Walk(e, [&](const NodeObj* n) {
+    WalkOnce(e, [&](const NodeObj* n) {
       uses = uses || n == var;
       return !uses;
     });
@@ -399,7 +399,7 @@ class NestChecker {
   // Does the value depend on what the store overwrites?
   static bool ReadsItself(const StoreObj* store) {
     bool reads = false;
-    Walk(store->value, [&](const NodeObj* n) {
+    WalkOnce(store->value, [&](const NodeObj* n) {
       if (n->kind != NodeKind::kLoad) return !reads;
       const auto* load = static_cast<const LoadObj*>(n);
       bool same = load->buffer.same_as(store->buffer);
