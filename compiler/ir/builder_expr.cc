@@ -328,7 +328,12 @@ Expr BuildOne(std::string_view opcode, const Values& args, const ffi::Any& resul
 }  // namespace
 
 Expr BuildOp(std::string_view opcode, const Values& given, const ffi::Any& result) {
-  if (TakesVectors(opcode)) return BuildOne(opcode, given, result);
+  // Almost all are of scalars.
+  const bool scalars = std::none_of(given.begin(), given.end(), [](const ffi::Any& arg) {
+    auto e = arg.as<Expr>();
+    return e ? e->dtype().lanes > 1 : arg.as<Region>().has_value();
+  });
+  if (scalars || TakesVectors(opcode)) return BuildOne(opcode, given, result);
   Values args = given;
   const int lanes = OperandLanes(opcode, &args);
   return lanes == 1 ? BuildOne(opcode, args, result) : ByLane(opcode, args, lanes, result);
