@@ -29,10 +29,6 @@ bool ReadsAny(const Expr& e, const std::function<bool(const StorageObj*)>& which
   return reads;
 }
 
-bool Reads(const Expr& e) {
-  return ReadsAny(e, [](const StorageObj*) { return true; });
-}
-
 }  // namespace
 
 void Analyzer::Impl::Push(const VarObj* var, bool fact) {
@@ -91,8 +87,8 @@ void Analyzer::Bind(const Var& var, const Expr& begin, const Expr& extent) {
   if (impl_->Faithful(impl_->ToLinear(end), end.dtype())) machine.hi = impl_->BoundsOf(end).hi;
   impl_->values = false;
   // The values of memory at the start of a loop are not those within it.
-  if (Reads(first)) first = Expr();
-  if (Reads(last)) last = Expr();
+  if (Loads(first)) first = Expr();
+  if (Loads(last)) last = Expr();
   SetFact(impl_.get(), var, VarFact{{low.lo, high.hi}, first, last, Expr(), machine});
 }
 
@@ -100,7 +96,7 @@ void Analyzer::Define(const Var& var, const Expr& value) {
   Expr v = impl_->Rewrite(value);
   Interval range = IsInteger(v.dtype()) && v.dtype().lanes == 1 ? impl_->BoundsOf(v) : Interval{};
   Interval machine = v.dtype().lanes == 1 ? ValueBounds(value) : Interval{};
-  SetFact(impl_.get(), var, VarFact{range, Expr(), Expr(), Reads(v) ? Expr() : v, machine});
+  SetFact(impl_.get(), var, VarFact{range, Expr(), Expr(), Loads(v) ? Expr() : v, machine});
 }
 
 namespace {
@@ -135,7 +131,7 @@ class Inline : public Mutator {
 void Analyzer::Assume(const Expr& cond) {
   impl_->Push(nullptr, true);
   Expr fact = impl_->Rewrite(Inline(impl_->vars).MutateExpr(cond));
-  impl_->memory_facts += Reads(fact);
+  impl_->memory_facts += Loads(fact);
   // Once as integers, once as the machine computes it; mostly that is the same.
   impl_->values = true;
   Expr exact = impl_->Rewrite(cond);

@@ -100,12 +100,6 @@ void CheckVector(DataType element, int lanes) {
         ": the number of lanes is a power of 2, and a vector has at most 16 bytes");
 }
 
-bool Loads(const Expr& e) {
-  bool found = false;
-  Walk(e, [&](const NodeObj* n) { return !(found = found || n->kind == NodeKind::kLoad); });
-  return found;
-}
-
 std::vector<Expr> LanesOf(const std::vector<Expr>& index, int lane) {
   std::vector<Expr> scalar;
   for (const Expr& e : index) scalar.push_back(LaneOf(e, lane));

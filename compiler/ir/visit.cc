@@ -113,6 +113,12 @@ void WalkOnce(const Node& node, const std::function<bool(const NodeObj*)>& enter
   Walk(node, [&](const NodeObj* n) { return seen.insert(n).second && enter(n); });
 }
 
+bool Loads(const Expr& e) {
+  bool found = false;
+  WalkOnce(e, [&](const NodeObj* n) { return !(found = found || n->kind == NodeKind::kLoad); });
+  return found;
+}
+
 void ForEachExpr(const StmtObj* s, const std::function<void(const Expr&)>& f) {
   const Visit visit = [&](const NodeObj* n) {
     if (IsStmtKind(n->kind)) return;

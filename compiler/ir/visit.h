@@ -81,6 +81,7 @@ Stmt RefreshDeclarations(const Stmt& s);
 // Pre-order visit of every expression of a statement (its own fields, not nested statements; of an
 // Alloc or View the shape, offset and strides of the buffer it declares, too).
 void ForEachExpr(const StmtObj* s, const std::function<void(const Expr&)>& f);
+bool Loads(const Expr& e);  // does it read a buffer?
 // Bind, Alloc, View, or an assumption: declares something, does nothing.
 bool IsDeclaration(const Stmt& s);
 // `s` with another label; no label for "".

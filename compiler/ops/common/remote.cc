@@ -119,12 +119,7 @@ Expr WholeGuard(const Region& r) {
 Region BindIndices(const Region& r, LowerContext* c) {
   auto out = CopyNode(r.get());
   for (size_t d = 0; d < r->begin.size(); ++d) {
-    bool reads = false;
-    WalkOnce(r->begin[d], [&](const NodeObj* n) {
-      reads = reads || n->kind == NodeKind::kLoad;
-      return !reads;
-    });
-    if (!reads) continue;
+    if (!Loads(r->begin[d])) continue;
     Var index = MakeVar(std::string(r->buffer->name) + "_at", r->begin[d].dtype());
     c->Emit(MakeBind(index, r->begin[d], c->span));
     out->begin.Set(d, index);
