@@ -168,6 +168,17 @@ Region MakeRegion(Buffer b, std::vector<Expr> begin, std::vector<Expr> extent) {
   return Region(std::move(node));
 }
 
+int64_t NumNeighbours(const Region& r) {
+  int64_t n = 1;
+  for (size_t d = 0; d < r->extent.size(); ++d) {
+    if (!r->extent[d].defined()) continue;
+    auto known = AsInt(r->extent[d]);
+    if (!known || (*known != 1 && d + 1 != r->extent.size())) return 0;
+    n = *known;
+  }
+  return n;
+}
+
 Region FullRegion(Buffer b) {
   std::vector<Expr> begin, extent;
   for (const Expr& dim : b->shape) {

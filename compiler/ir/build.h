@@ -80,6 +80,8 @@ Expr MakeLoad(Buffer b, std::vector<Expr> index, Expr guard = Expr(), Expr other
               int lanes = 1);
 Region MakeRegion(Buffer b, std::vector<Expr> begin, std::vector<Expr> extent);
 Region FullRegion(Buffer b);
+// How many elements `r` names, neighbours of the last dim; 0: not known, or of several dims.
+int64_t NumNeighbours(const Region& r);
 Expr MakeAddr(Region r);
 Expr MakeAddr(Buffer b, std::vector<Expr> index,
               int64_t count = 1);  // `count` elements of the last dim

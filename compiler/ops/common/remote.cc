@@ -69,17 +69,6 @@ Region OneElement(const Region& r, const std::string& what, const Span& span) {
   return WithOwnExtents(r, ones);
 }
 
-int64_t NumNeighbours(const Region& r) {
-  int64_t n = 1;
-  for (size_t d = 0; d < r->extent.size(); ++d) {
-    if (!r->extent[d].defined()) continue;
-    auto known = AsInt(r->extent[d]);
-    if (!known || (*known != 1 && d + 1 != r->extent.size())) return 0;
-    n = *known;
-  }
-  return n;
-}
-
 Region Neighbours(const Region& r, int64_t n, const std::string& what, const Span& span) {
   const Buffer& b = r->buffer;
   const int64_t bytes = n * b->dtype.bits / 8;

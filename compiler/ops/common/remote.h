@@ -25,8 +25,6 @@ ir::Region OneElement(const ir::Region& r, const std::string& what, const ir::Sp
 // bytes. Raises unless PTX has it, and when `r` is of another number.
 ir::Region Neighbours(const ir::Region& r, int64_t n, const std::string& what,
                       const ir::Span& span);
-// How many elements `r` names; 0: not known, or of several dims.
-int64_t NumNeighbours(const ir::Region& r);
 // Whether all the elements of `r`, whose extents are known, are in range; null: they are.
 ir::Expr WholeGuard(const ir::Region& r);
 // `r` with what its indices read from memory read once: the accesses to its elements may write

@@ -14,14 +14,8 @@ namespace tilescale::partition {
 using namespace ir;  // NOLINT: the pass speaks of IR throughout
 
 std::optional<int64_t> VectorLanes(const Region& r) {
-  constexpr int64_t kMaxBits = 8 * target::kMaxAccessBytes;
-  int64_t lanes = 1;
-  for (size_t d = 0; d < r->extent.size(); ++d) {
-    auto count = r->extent[d].defined() ? AsInt(r->extent[d]) : std::optional<int64_t>(1);
-    if (!count || (*count != 1 && d + 1 != r->extent.size())) return std::nullopt;
-    lanes = *count;
-  }
-  if (lanes <= 1 || lanes * r->buffer->dtype.bits > kMaxBits) return std::nullopt;
+  const int64_t lanes = NumNeighbours(r);
+  if (lanes <= 1 || lanes * r->buffer->dtype.bits > kMaxVectorBits) return std::nullopt;
   return lanes;
 }
 

@@ -75,6 +75,7 @@ class Memories {
   std::vector<ir::Expr> facts_;
 };
 
+constexpr int kMaxVectorBits = 8 * target::kMaxAccessBytes;  // no access is wider
 // How many neighbours of the last dim `r` is, if it is some that one thread accesses as one vector.
 std::optional<int64_t> VectorLanes(const ir::Region& r);
 

@@ -19,8 +19,6 @@ using namespace ir;  // NOLINT
 
 namespace {
 
-constexpr int kMaxVectorBits = 8 * target::kMaxAccessBytes;
-
 bool FillsBytes(DataType t, int64_t lanes) {
   return t.bits * lanes % 8 == 0;
 }
