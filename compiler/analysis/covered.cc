@@ -96,6 +96,10 @@ bool InOrder(const Place& a, const Place& b) {
 
 // Does no thread touch an element of global memory that another one touches at the other place?
 bool Apart(const Place& a, const Place& b) {
+  if (a.from_start && b.from_start && a.elem_bytes == b.elem_bytes &&
+      DigitsDiffer(a.digits, b.digits)) {
+    return true;
+  }
   if (!Comparable(a, b)) return false;
   const Place::Touches *x = a.touches(), *y = x == nullptr ? nullptr : b.touches();
   if (x == nullptr || y == nullptr) return false;

@@ -5,6 +5,7 @@
 // conflict.
 #pragma once
 
+#include "compiler/analysis/digits.h"
 #include "compiler/analysis/lanes.h"
 #include "compiler/analysis/writes.h"
 #include "compiler/ir/func.h"
@@ -43,6 +44,7 @@ class Place {
   // The index is row · stride + column with 0 <= column < stride, for a size that the caller gives:
   // places are equal where rows and columns are.
   const ir::VarObj* stride = nullptr;
+  Digits digits;
   static constexpr int64_t kUnknown = -1;
 
   // Which thread touches each granule of the storage: -1 nobody, -2 several. Null: not enumerable.

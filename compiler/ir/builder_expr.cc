@@ -331,7 +331,7 @@ Expr BuildOp(std::string_view opcode, const Values& given, const ffi::Any& resul
   // Almost all are of scalars.
   const bool scalars = std::none_of(given.begin(), given.end(), [](const ffi::Any& arg) {
     auto e = arg.as<Expr>();
-    return e ? e->dtype().lanes > 1 : arg.as<Region>().has_value();
+    return e && e->defined() ? e->dtype().lanes > 1 : arg.as<Region>().has_value();
   });
   if (scalars || TakesVectors(opcode)) return BuildOne(opcode, given, result);
   Values args = given;

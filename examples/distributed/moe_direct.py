@@ -190,7 +190,6 @@ def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, s
             rows = [T.alloc_shared((chunk,), dtype) for _ in range(ranks)]
             parts = [T.alloc_shared((topk,), "float32") for _ in range(ranks)]
             total = T.alloc_fragment((chunk,), "float32")
-            weight = T.alloc_fragment((topk,), "float32")
             if b == 0:
                 for step in T.serial(ranks):
                     T.notify(T.signal(ready, rank), peer=(rank + 1 + step) % ranks)
@@ -204,14 +203,13 @@ def combine_program(ranks, tokens, most, hidden, topk, blocks, threads, dtype, s
                     T.copy(x[places[i // chunks, r], part : part + chunk], row, src_pe=r)
                     T.copy(weights[places[i // chunks, r], 0:topk], some, src_pe=r)
                 T.clear(total)
-                T.clear(weight)
-                for row, some in zip(rows, parts, strict=True):
+                for row in rows:
                     for j in T.Parallel(chunk):
                         total[j] += row[j]
-                    for k in T.Parallel(topk):
-                        weight[k] += some[k]
                 T.copy(total, out[t, part : part + chunk])
-                T.copy(weight, out_weights[t, 0:topk])
+                for k in T.Parallel(topk):
+                    if t < tokens:
+                        out_weights[t, k] = sum(some[k] for some in parts)
             for step in T.serial(ranks):
                 T.notify(T.signal(done, rank), peer=(rank + 1 + step) % ranks)
             if b == 0:  # the rows are this rank's again when the kernel ends

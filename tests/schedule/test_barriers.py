@@ -111,6 +111,58 @@ def test_count(name):
     assert (loop.group(0).count("ts::cta_sync()") if loop else 0) == looped, text
 
 
+# Index of what a thread writes in round `i` of a loop, k < 2, and the barriers of a round: none where no two threads
+# meet in any two rounds.
+ROUNDS = {
+    "a row for each round": ("i * 128 + tx", "True", 0),
+    "rows that overlap": ("i * 64 + tx", "True", 1),
+    "a row for each round that another kernel chose": ("(i + n) % 7 * 128 + tx", "True", 0),
+    "two threads at one element": ("i * 64 + tx // 2", "True", 1),
+    "columns of tiles": ("i * 2048 + n % 8 * 16 + tx // 16 * 128 + tx % 16", "True", 0),
+    "columns of wider tiles": ("i * 2048 + n % 8 * 15 + tx // 16 * 128 + tx % 16", "True", 1),
+    "as many as the guard leaves": ("i * 200 + k * 128 + tx", "k * 128 + tx < 200", 0),
+    "one more than the row has": ("i * 199 + k * 128 + tx", "k * 128 + tx < 200", 1),
+    "as many rows as the guard leaves": ("i * 144 + k * 128 + tx", "(k * 128 + tx) // 16 < 9", 0),
+    "more rows": ("i * 144 + k * 128 + tx", "(k * 128 + tx) // 16 < 10", 1),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_rounds_that_threads_keep_apart(name):
+    index, guard, expected = ROUNDS[name]
+    text = f"""
+@T.prim_func
+def main(A: T.Tensor((8192,), "float32"), n: T.int32):
+    with T.Kernel(4, threads=128):
+        tx = T.get_thread_binding()
+        for i in T.serial(n):
+            for k in T.serial(2):
+                if {guard}:
+                    A[{index}] = 1.0
+"""
+    main = T.exec_source(text, {"T": T}, f"<barrier-test-{next(_number)}>")["main"]
+    source = tilescale.compile(main, target={"kind": "sim", "arch": "sm_80"}).get_kernel_source()
+    assert source.count("ts::cta_sync()") == expected, source
+
+
+def test_a_round_of_a_loop_needs_them_at_its_copies_only():
+    """What a loop stores is compared within one round of the loops around it, whatever a round adds."""
+
+    @T.prim_func
+    def main(A: T.Tensor((16, 128, 128), "float16"), C: T.Tensor((2, 8, 1024, 1024), "float16"), n: T.int32):
+        with T.Kernel(4, threads=128) as b:
+            s = T.alloc_shared((128, 128), "float16")
+            for i in T.serial(16):
+                t = b + i * 4
+                for r, c in T.Parallel(128, 128):
+                    s[r, c] = A[i, 127 - r, c]
+                for r, c in T.Parallel(128, 128):
+                    C[n % 2, t // 8, t % 8 * 128 + r, i % 8 * 128 + c] = s[127 - r, c]
+
+    source = tilescale.compile(main, target="sim sm_90a").get_kernel_source()
+    assert re.findall(r"^ *ts::cta_sync", source, re.M) == ["    ts::cta_sync"] * 2
+
+
 # What examples need where rows are ragged, or their length is known at the launch only.
 EXAMPLES = {"softmax": 0, "layer_norm": 0, "rms_norm": 0, "gemm_dynamic": 2}
 

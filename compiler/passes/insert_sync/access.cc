@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/passes/insert_sync/access.h"
 
+#include "compiler/analysis/digits.h"
 #include "compiler/arith/analyzer.h"
 #include "compiler/ir/ranks.h"
 #include "compiler/ir/size.h"
@@ -18,6 +19,10 @@ namespace {
 
 constexpr int kMaxPlace = 1024;  // nodes of an address in terms of loops and threads
 
+bool IsOneOf(const VarObj* v, const ffi::Array<Var>& vars) {
+  return std::any_of(vars.begin(), vars.end(), [&](const Var& x) { return v == x.get(); });
+}
+
 // The rank and the number of ranks as variables.
 class NameRanks : public Mutator {
  public:
@@ -34,7 +39,8 @@ class NameRanks : public Mutator {
 
 }  // namespace
 
-AccessReader::AccessReader(const Kernel& k) : kernel_(k), threads_(k->total_threads()) {
+AccessReader::AccessReader(const Kernel& k, const passes::Uniformity& uniformity)
+    : kernel_(k), uniformity_(uniformity), threads_(k->total_threads()) {
   Walk(k->body, [&](const NodeObj* n) {
     if (n->kind == NodeKind::kBind) declared_.insert(static_cast<const BindObj*>(n)->var.get());
     if (n->kind == NodeKind::kCall) {
@@ -58,30 +64,57 @@ void AccessReader::DeclareAlloc(const AllocObj* s) {
 
 void AccessReader::DeclareView(const ViewObj* s) {
   const auto* addr = s->pointer.defined() ? s->pointer.as<AddrObj>() : nullptr;
-  if (addr != nullptr && addr->region->peer.defined()) {
-    home_[s->buffer->storage.get()] = addr->region->buffer->storage.get();
-  }
+  if (addr == nullptr || !addr->region->peer.defined()) return;
+  const Region& there = addr->region;
+  const bool whole = std::all_of(there->begin.begin(), there->begin.end(),
+                                 [](const Expr& begin) { return IsConst(begin, 0); });
+  home_[s->buffer->storage.get()] = {there->buffer->storage.get(), whole};
 }
 
 Expr AccessReader::Inline(const Expr& e) {
   return NameRanks(rank_, ranks_)(Substitute(e, binds_));
 }
 
-bool AccessReader::IsOfBlock(const VarObj* v) const {
-  return v == rank_.get() || v == ranks_.get() ||
-         std::any_of(kernel_->block_vars.begin(), kernel_->block_vars.end(),
-                     [&](const Var& b) { return v == b.get(); });
+void AccessReader::EnterLoop(const ForObj* s) {
+  loops_[s->var.get()] = s;
+  if (one_round_) inside_.insert(s->var.get());
 }
 
-void AccessReader::BindRanks(arith::Analyzer* analyzer) const {
+bool AccessReader::IsOfBlock(const VarObj* v) const {
+  return v == rank_.get() || v == ranks_.get() || IsOneOf(v, kernel_->block_vars);
+}
+
+bool AccessReader::IsGiven(const VarObj* v) const {
+  return !declared_.count(v) && !loops_.count(v) && !slots_.count(v) && !IsOfBlock(v) &&
+         !IsOneOf(v, kernel_->thread_vars);
+}
+
+bool AccessReader::Shifts(const VarObj* v) const {
+  if (auto it = loops_.find(v); it != loops_.end())
+    return one_round_ && !inside_.count(v) && uniformity_.IsUniform(it->second->var);
+  return slots_.count(v) || IsOfBlock(v) || IsGiven(v);
+}
+
+void AccessReader::Know(arith::Analyzer* analyzer) const {
+  for (int i = 0; i < 3; ++i) {
+    const int64_t threads = kernel_->threads[i] + (i == 0 ? kernel_->extra_threads : 0);
+    analyzer->Bind(kernel_->thread_vars[i], {0, threads - 1});
+    auto blocks = AsInt(kernel_->grid[i]);
+    analyzer->Bind(kernel_->block_vars[i], {0, blocks ? *blocks - 1 : arith::Interval::kMax});
+  }
   analyzer->Bind(rank_, {0, kMaxRanks - 1});
   analyzer->Bind(ranks_, {1, kMaxRanks});
+  for (const auto& [v, loop] : loops_) {
+    auto begin = AsInt(loop->begin), extent = AsInt(loop->extent);
+    const bool steps = loop->step.defined() && !IsConst(loop->step, 1);
+    if (begin && extent && !steps) analyzer->Bind(loop->var, {*begin, *begin + *extent - 1});
+  }
 }
 
 void AccessReader::DeclareBind(const BindObj* s) {
   if (const auto* slot = s->value.as<SlotObj>()) {
     auto& counters = slot->out ? waited : acquired;
-    slot_names_[s->var.get()] = MakeVar("slot of " + std::string(slot->token->name));
+    shift_names_[s->var.get()] = MakeVar("slot of " + std::string(slot->token->name));
     slots_[s->var.get()] = {slot->token.get(), counters[slot->token.get()] - 1 - slot->back};
     return;
   }
@@ -107,8 +140,7 @@ void AccessReader::AddGuards(const Expr& cond, analysis::Place* place) const {
     if (n->kind == NodeKind::kLoad || n->kind == NodeKind::kSlot) decided = false;
     if (n->kind != NodeKind::kVar) return decided;
     const auto* v = static_cast<const VarObj*>(n);
-    bool known = false;
-    for (int i = 0; i < 3; ++i) known = known || v == kernel_->thread_vars[i].get();
+    bool known = IsOneOf(v, kernel_->thread_vars);
     for (const analysis::Place::Loop& l : place->loops) known = known || v == l.var;
     decided = decided && known;
     return decided;
@@ -118,17 +150,9 @@ void AccessReader::AddGuards(const Expr& cond, analysis::Place* place) const {
 
 // Is the index row · stride + column, and do conditions say 0 <= column < stride? A vector's
 // elements have equal guards, so that of the first speaks for all.
-bool AccessReader::IsRowOf(const VarObj* stride, const Expr& index, const Expr& guard,
-                           const Place& place) const {
+bool AccessReader::IsRowOf(const VarObj* stride, const Expr& index, const Expr& guard) const {
   arith::Analyzer analyzer;
-  constexpr int64_t kAny = arith::Interval::kMax;
-  for (int i = 0; i < 3; ++i) {
-    analyzer.Bind(kernel_->thread_vars[i], {0, threads_});
-    analyzer.Bind(kernel_->block_vars[i], {0, kAny});
-  }
-  BindRanks(&analyzer);
-  for (const Place::Loop& l : place.loops)
-    analyzer.Bind(ffi::GetRef<Var>(l.var), {l.begin, l.begin + l.extent - 1});
+  Know(&analyzer);
   arith::LinearForm column = analyzer.Linear(index);
   bool linear = true;
   std::erase_if(column.terms, [&](const auto& term) {
@@ -164,12 +188,12 @@ bool AccessReader::IsRowOf(const VarObj* stride, const Expr& index, const Expr& 
   return below;
 }
 
-// Block variables and the rank have any value, the same one for all that is compared, and so have
-// slots, which are compared by their counters: where they are terms of their own, every thread's
-// place moves by them. In one term with a thread or a loop they change who meets whom, and nothing
-// is known.
+// Block variables, the rank and what the caller gives have any value, the same one for all that is
+// compared, and so have slots, which are compared by their counters, and the loops around one
+// round: where they are terms of their own, every thread's place moves by them. In one term with a
+// thread or a loop they change who meets whom, and nothing is known.
 void AccessReader::TakeShift(Place* place) const {
-  auto shifts = [&](const VarObj* v) { return slots_.count(v) || IsOfBlock(v); };
+  auto shifts = [&](const VarObj* v) { return v != place->stride && Shifts(v); };
   auto mentions = [](const Expr& e, const auto& which) {
     bool found = false;
     Walk(e, [&](const NodeObj* n) {
@@ -180,21 +204,12 @@ void AccessReader::TakeShift(Place* place) const {
   };
   if (!place->bounded || !mentions(place->index, shifts)) return;
   auto moves = [&](const VarObj* v) {
-    return std::any_of(kernel_->thread_vars.begin(), kernel_->thread_vars.end(),
-                       [&](const Var& t) { return v == t.get(); }) ||
+    return IsOneOf(v, kernel_->thread_vars) ||
            std::any_of(place->loops.begin(), place->loops.end(),
                        [&](const Place::Loop& l) { return v == l.var; });
   };
   arith::Analyzer analyzer;
-  constexpr int64_t kAny = arith::Interval::kMax;
-  for (int i = 0; i < 3; ++i) {
-    analyzer.Bind(kernel_->thread_vars[i], {0, kernel_->total_threads()});
-    auto blocks = AsInt(kernel_->grid[i]);
-    analyzer.Bind(kernel_->block_vars[i], {0, blocks ? *blocks - 1 : kAny});
-  }
-  BindRanks(&analyzer);
-  for (const Place::Loop& l : place->loops)
-    analyzer.Bind(ffi::GetRef<Var>(l.var), {l.begin, l.begin + l.extent - 1});
+  Know(&analyzer);
   auto take = [&](const Expr& index) {
     std::vector<std::string> terms;
     bool apart = true;
@@ -205,7 +220,7 @@ void AccessReader::TakeShift(Place* place) const {
         if (!mentions(atom, shifts)) continue;
         const auto* op = atom.as<OpObj>();
         if (!mentions(atom, moves)) {
-          terms.push_back(Print(Substitute(atom, slot_names_)) + "*" +
+          terms.push_back(Print(Substitute(atom, shift_names_)) + "*" +
                           std::to_string(factor * term.second));
         } else if (op != nullptr && op->op() == OpCode::kCast && IsInteger(op->args[0].dtype())) {
           self(self, op->args[0], factor * term.second);
@@ -227,9 +242,9 @@ void AccessReader::TakeShift(Place* place) const {
 
 std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& index,
                                                    int64_t count, const Expr& guard,
-                                                   const Access& a, bool there) {
+                                                   const Access& a, bool from_start) {
   auto place = std::make_shared<Place>();
-  const VarObj* size = nullptr;  // the one size of the caller that the index names
+  std::vector<const VarObj*> sizes;  // of the caller
   // Loops by their extents in order of appearance, so that equal nests have equal keys.
   std::string loops;
   VarMap canonical;
@@ -237,19 +252,17 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
     if (n->kind == NodeKind::kLoad) place->bounded = false;
     if (n->kind != NodeKind::kVar) return true;
     const auto* v = static_cast<const VarObj*>(n);
-    if (canonical.count(v) || IsOfBlock(v)) return true;
-    for (const Var& t : kernel_->thread_vars) {
-      if (v == t.get()) return true;
-    }
+    if (canonical.count(v)) return true;
     auto it = loops_.find(v);
+    if (Shifts(v)) {
+      if (it != loops_.end())
+        shift_names_.try_emplace(v, MakeVar("round " + std::to_string(shift_names_.size())));
+      if (shift_names_.count(v)) canonical[v] = shift_names_.at(v);
+      if (IsGiven(v) && std::find(sizes.begin(), sizes.end(), v) == sizes.end()) sizes.push_back(v);
+      return true;
+    }
     if (it == loops_.end()) {
-      if (slots_.count(v)) {
-        canonical[v] = slot_names_.at(v);
-      } else if (!a.shared && !declared_.count(v) && (size == nullptr || size == v)) {
-        size = v;
-      } else {
-        place->bounded = false;
-      }
+      place->bounded = place->bounded && IsOneOf(v, kernel_->thread_vars);
       return true;
     }
     const ForObj* loop = it->second;
@@ -267,21 +280,33 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
   });
   for (const Expr& cond : conditions_) AddGuards(cond, place.get());
   if (guard.defined()) AddGuards(guard, place.get());
-  if (size != nullptr) {
-    if (place->bounded && IsRowOf(size, index, guard, *place)) {
+  for (const VarObj* size : sizes) {
+    if (place->stride == nullptr && place->bounded && IsRowOf(size, index, guard))
       place->stride = size;
-    } else {
-      place->bounded = false;
-    }
+  }
+  place->threads = {first_thread_,
+                    threads_,
+                    kernel_->threads[0] + kernel_->extra_threads,
+                    kernel_->threads[1],
+                    {kernel_->thread_vars[0].get(), kernel_->thread_vars[1].get(),
+                     kernel_->thread_vars[2].get()}};
+  if (!a.shared && count != Place::kUnknown) {
+    arith::Analyzer analyzer;
+    Know(&analyzer);
+    std::vector<Expr> all = conditions_;
+    if (guard.defined()) all.push_back(guard);
+    place->digits = analysis::DigitsOf(index, count, all, place->threads, &analyzer);
   }
   std::string guards;
   for (const Expr& g : place->guards) guards += " if " + Print(Substitute(g, canonical));
+  const analysis::Digits& digits = place->digits;
   // Views of one storage count in elements of their own.
   std::string key = Print(Substitute(index, canonical)) + loops + guards +
                     (place->stride != nullptr ? " in rows" : "") + " x" + std::to_string(count) +
                     " of " + std::to_string(b->dtype.bits) + " by " +
                     std::to_string(first_thread_) + "+" + std::to_string(threads_) +
-                    (there ? " there" : "");
+                    (from_start ? "" : " there") + " digits " + digits.text + " " +
+                    std::to_string(digits.above) + " " + std::to_string(digits.reach);
   auto [it, fresh] = places_.emplace(std::pair(b->storage.get(), std::move(key)), place);
   if (!fresh) return it->second;
   place->index = index;
@@ -289,14 +314,8 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
   place->count = count;
   place->elem_bytes = std::max(1, b->dtype.bits / 8);
   place->bytes = a.bytes;
-  // A view of a peer's tensor begins anywhere in it; elements of less than a byte share theirs.
-  place->from_start = !there && b->dtype.bits % 8 == 0;
-  place->threads = {first_thread_,
-                    threads_,
-                    kernel_->threads[0] + kernel_->extra_threads,
-                    kernel_->threads[1],
-                    {kernel_->thread_vars[0].get(), kernel_->thread_vars[1].get(),
-                     kernel_->thread_vars[2].get()}};
+  // Elements of less than a byte share theirs.
+  place->from_start = from_start && b->dtype.bits % 8 == 0;
   return place;
 }
 
@@ -307,7 +326,7 @@ Access* AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, con
   Found found;
   Access& a = found.access;
   auto home = home_.find(b->storage.get());
-  a.storage = home == home_.end() ? b->storage.get() : home->second;
+  a.storage = home == home_.end() ? b->storage.get() : home->second.storage;
   a.shared = space == Space::kShared;
   a.span = span;
   a.by = reading_;
@@ -324,7 +343,7 @@ Access* AccessReader::Add(const Buffer& b, const Expr& index, int64_t count, con
     return true;
   });
   Expr when = guard.defined() ? Inline(guard) : guard;
-  found.access.place = PlaceOf(b, full, count, when, a, home != home_.end());
+  found.access.place = PlaceOf(b, full, count, when, a, home == home_.end() || home->second.whole);
   out->found.push_back(std::move(found));
   return &out->found.back().access;
 }
@@ -348,9 +367,22 @@ std::vector<Access> AccessReader::Read(const Stmt& s) {
     Collect(s, &reading);
     it = readings_.insert_or_assign(s.get(), std::move(reading)).first;
   }
-  for (const BindObj* bind : it->second.slots) DeclareBind(bind);
+  return AtNow(it->second);
+}
+
+std::vector<Access> AccessReader::ReadOneRound(const Stmt& s) {
+  Reading reading;
+  one_round_ = true;
+  inside_.clear();
+  Collect(s, &reading);
+  one_round_ = false;
+  return AtNow(reading);
+}
+
+std::vector<Access> AccessReader::AtNow(const Reading& reading) {
+  for (const BindObj* bind : reading.slots) DeclareBind(bind);
   std::vector<Access> out;
-  for (const Found& found : it->second.found) {
+  for (const Found& found : reading.found) {
     out.push_back(found.access);
     out.back().group = commits;
     if (found.slot == nullptr) continue;

@@ -33,7 +33,7 @@ class Walker {
   Walker(const Func& f, const Kernel& k)
       : kernel_(k),
         uniformity_(k),
-        reader_(k),
+        reader_(k, uniformity_),
         coverage_(f),
         user_orders_(f->options->disable_thread_storage_sync) {
     threads_ = k->total_threads();
@@ -191,12 +191,12 @@ class Walker {
             ", and no barrier orders them: use T.sync_threads() or a barrier of both");
   }
 
-  // No barrier is needed inside: nothing of `s` conflicts with anything else of it, in any two
-  // iterations.
+  // No barrier is needed inside: nothing of `s` conflicts with anything else of it, in any two of
+  // its own iterations.
   bool IsUnit(const Stmt& s) {
     auto [it, fresh] = units_.try_emplace(s.get(), false);
     if (!fresh || HasSync(s)) return it->second;
-    std::vector<Access> all = reader_.Read(s);
+    std::vector<Access> all = reader_.ReadOneRound(s);
     for (size_t i = 0; i < all.size(); ++i) {
       for (size_t j = i; j < all.size(); ++j) {
         if (!coverage_.Covered(all[i], all[j])) return false;
