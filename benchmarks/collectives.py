@@ -100,6 +100,7 @@ def reduce_scatter(ranks: int, elements: int, give_to_all: bool = False) -> tupl
                         total[i] += part[i]
                 T.copy(total, summed)
                 if give_to_all:
+                    T.sync_threads()  # the block reads, then writes: mixed, links carry a tenth less
                     for step in T.serial(ranks):
                         T.put(summed, out[rank, at], peer=(rank + step) % ranks)
                 else:

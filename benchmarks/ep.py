@@ -22,9 +22,9 @@ DIM = 128  # of a head
 # blocks; all-to-all: rows of a tile, tiles in flight; dispatch: rows a turn, turns in flight; combine:
 # turns in flight of so many elements of each rank's row.
 CHOICE = {
-    "blocks": 20, "tile": 112, "tiles": 7, "rows": 2, "turns": 7, "stages": 7, "chunk": 7168, "unroll": 7
+    "blocks": 20, "tile": 64, "tiles": 12, "rows": 2, "turns": 7, "stages": 6, "chunk": 7168, "unroll": 7
 }  # fmt: skip
-THREADS = {"all-to-all": 896, "dispatch": 512, "combine": 896}
+THREADS = {"all-to-all": 512, "dispatch": 512, "combine": 448}
 USED = {
     "all-to-all": ("blocks", "threads", "tile", "tiles"),
     "dispatch": ("blocks", "threads", "rows", "turns"),

@@ -21,6 +21,7 @@ OPERATIONS = ("AG-GEMM", "GEMM-RS")
 SHAPES = [(8192, 11008, 4096), (8192, 28672, 8192)]  # M, N, K of all ranks together
 CHOICE = {"block_M": 128, "block_N": 128, "block_K": 32, "num_stages": 4, "panel": 8, "threads": 128}
 SENDERS = 16  # of AG-GEMM
+LEAD = 264  # of GEMM-RS: as many tiles as run at a time
 LAUNCHES = 5  # between two events
 
 
@@ -50,7 +51,7 @@ class Case:
             self.sent = (R - 1) * (M // R) * k * 2
         else:
             program = measure.example("distributed/gemm_rs").gemm_rs_program
-            made = program(R, M // R, n, k, **choice, **types)
+            made = program(R, M // R, n, k, lead=LEAD, **choice, **types)
             self.A, self.C = self.all_A, w.tensor((M // R, n), DTYPE, name="C")
             tiles = rows * columns
             inbox = w.tensor((2, R, tiles, choice["block_M"], choice["block_N"]), DTYPE, name="inbox")

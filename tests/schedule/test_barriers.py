@@ -142,6 +142,25 @@ def main(A: T.Tensor((8192,), "float32"), n: T.int32):
 """
     main = T.exec_source(text, {"T": T}, f"<barrier-test-{next(_number)}>")["main"]
     source = tilescale.compile(main, target={"kind": "sim", "arch": "sm_80"}).get_kernel_source()
+    # In front of the inner loop, unless its own iterations meet.
+    within = "  " if name == "two threads at one element" else ""
+    assert re.findall(r"^ *ts::cta_sync", source, re.M) == ["    " + within + "ts::cta_sync"] * expected, source
+
+
+@pytest.mark.parametrize(("one", "other", "expected"), [(256, 384, 0), (256, 192, 1)])
+def test_rounds_of_two_loops(one, other, expected):
+    """Two rows may be one, but threads keep to their columns, unless one begins within another."""
+
+    @T.prim_func
+    def main(A: T.Tensor((8192,), "float32"), n: T.int32):
+        with T.Kernel(4, threads=128):
+            tx = T.get_thread_binding()
+            for i in T.serial(n):
+                A[i * one + tx] = 1.0
+            for i in T.serial(n):
+                A[i * other + tx] = 2.0
+
+    source = tilescale.compile(main, target="sim sm_80").get_kernel_source()
     assert source.count("ts::cta_sync()") == expected, source
 
 
