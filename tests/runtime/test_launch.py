@@ -160,12 +160,12 @@ class TestGpu:
         call(a)
         torch.cuda.synchronize()
         free_before = torch.cuda.mem_get_info()[0]
-        for _ in range(200):
+        for _ in range(2000):
             call(a)
         torch.cuda.synchronize()
         gc.collect()
-        # 200 kept workspaces are 800 MiB; other processes may use the GPU, too.
-        assert free_before - torch.cuda.mem_get_info()[0] < 400 << 20
+        # 2000 kept workspaces are 8 GB; tests of other processes on this GPU take less meanwhile.
+        assert free_before - torch.cuda.mem_get_info()[0] < 4 << 30
 
     @pytest.mark.parametrize("cooperative", [False, True])
     def test_cluster_and_cooperative_launches(self, runtime, cooperative):
