@@ -172,7 +172,8 @@ class Checker {
     return false;
   }
 
-  // Binds are evaluated again by each role that reads them, at each shift.
+  // Binds are evaluated again by each role that reads them, at each shift. What is written before
+  // or behind a loop is the same in all its iterations; roles may be in several loops at a time.
   void Replays() {
     bool shifts = false;
     ForEachSegment(m_.root.get(), [&](Region*, Segment* s) {
@@ -187,6 +188,7 @@ class Checker {
         if (bind == nullptr) continue;
         for (const Use& read : UsesOf(bind->value)) {
           for (const Unit& u : m_.units) {
+            if (!m_.many() && !Holds(*r, u)) continue;
             for (const Use& w : u.uses) {
               if (w.storage != read.storage || !w.writes()) continue;
               Fail(bind->span, "`", bind->var->name, "` reads `", read.storage->name, "`, which ",
@@ -196,6 +198,11 @@ class Checker {
         }
       }
     });
+  }
+
+  static bool Holds(const analysis::Region& leaf, const Unit& u) {
+    return std::any_of(leaf.segments.begin(), leaf.segments.end(),
+                       [&](const auto& s) { return s.get() == u.segment; });
   }
 
   // T.sync_threads() waits for all of the user's threads.

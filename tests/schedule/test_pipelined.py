@@ -375,6 +375,44 @@ def test_what_an_iteration_leaves_to_the_next(body, monkeypatch):
         assert np.abs(c - a[:, :192].astype(np.float64) @ b[32:].astype(np.float64)).max() < 0.02, f"seed {seed}"
 
 
+# Which rows are multiplied is read from memory that is written before the loop, under a name of the loop.
+CHOSEN = """
+chosen = T.alloc_{memory}((8,), "int32")
+As = T.alloc_shared((64, 32), "float16")
+Bs = T.alloc_shared((32, 64), "float16")
+acc = T.alloc_fragment((64, 64), "float32")
+{fill}
+T.clear(acc)
+for k in T.Pipelined(8, num_stages=3):
+    row = chosen[k]
+    if row >= 0:
+        T.copy(A[0, row * 32], As)
+        T.copy(B[row * 32, 0], Bs)
+        T.gemm(As, Bs, acc)
+T.copy(acc, C)
+"""
+FILLS = {"shared": "T.copy(rows, chosen)", "local": "for i in T.serial(8):\n    chosen[i] = rows[i]"}
+
+
+@pytest.mark.parametrize("memory", FILLS)
+def test_a_name_of_what_is_written_before_the_loop(memory, monkeypatch):
+    body = CHOSEN.format(memory=memory, fill=FILLS[memory])
+    func = program(body, SHAPES.format(k=256) + ', rows: T.Tensor((8,), "int32")')
+    assert "do copy_A +2; do copy_B +2" in scheduled(func)
+    kernel = tilescale.compile(func, target="sim")
+    rng = np.random.default_rng()
+    for seed in range(SEEDS):
+        monkeypatch.setenv("TILESCALE_SIM_SEED", str(seed))
+        a, b = rng.standard_normal((64, 256)).astype(np.float16), rng.standard_normal((256, 64)).astype(np.float16)
+        rows = rng.permutation(8).astype(np.int32)
+        rows[rng.integers(8)] = -1
+        c = np.full((64, 64), np.nan, np.float32)
+        kernel(a, b, c, rows)
+        taken = np.repeat(np.isin(np.arange(8), rows), 32)
+        want = (a.astype(np.float64) * taken) @ b.astype(np.float64)
+        assert np.abs(c - want).max() < 0.02, f"seed {seed}"
+
+
 # A barrier that the user counts: nothing of the loop moves across it.
 BARRIER = """
 As = T.alloc_shared((64, 32), "float16")
