@@ -174,7 +174,8 @@ class Edges:
         t = self.alloc((n,), a.dtype, "shared")
         out = self.alloc((n,), a.dtype)
         self.out(f"T.copy({a.name}, {t.name})")
-        source = t.name if row.endswith(f"% {n}") and chance(rng, 0.5) else a.name
+        inside = row.endswith(f"% {n}") and chance(rng, 0.5) and t.scope == "shared"
+        source = t.name if inside else a.name
         self.out(f"for i in T.Parallel({n}):")
         self.out(f"    {out.name}[i] = {source}[{row}]")
         out.hold(Value("", a.dtype, min(a.lo, 0), max(a.hi, 0), a.exact))

@@ -43,7 +43,7 @@ def _programs(data_type: str, own: bool) -> tuple[Any, Any]:
             T.wait_eq(signal[0], T.Cast(data_type, value), T.get_rank() if own else -1)
 
     compile: Any = tilescale.compile
-    return compile(stream_write_value), compile(stream_wait_value)
+    return compile(stream_write_value, target="sim"), compile(stream_wait_value, target="sim")
 
 
 @functools.cache
@@ -62,7 +62,7 @@ def _copier(data_type: str) -> Any:
                 to[b * tile + i] = source[b * tile + i]
 
     compile: Any = tilescale.compile
-    return compile(stream_copy)
+    return compile(stream_copy, target="sim")
 
 
 def simulated(op: str, tensor: Any) -> Any:
