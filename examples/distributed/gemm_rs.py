@@ -29,9 +29,9 @@ def gemm_rs_program(
     dtype="float16",
     out_dtype="float32",
 ):
-    """M: rows that each rank owns. panel: row blocks whose tiles are neighbours in time and share columns of B. lead: by
-    how many tiles a rank's own are later than those for others. If those all came first, the links would rest while the
-    own ones are made.
+    """M: rows that each rank owns. panel: row blocks whose tiles are neighbours in time and share columns of B.
+    lead: by how many tiles a rank's own are later than those for others. If all of those came first, the links would
+    rest while the own ones are made.
 
     The inboxes of two launches take turns: who has all tiles of a launch knows that the others began it, and so had
     ended the one before. `arrived[r, t]`: launches in which tile t of rank r came.
