@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Whether program order alone covers the conflict of two accesses of the machine stage, and if not,
-// which barrier does. The tests stand in the order of their cost: modes, releases
-// and acquires, storages, slots of a token, equal maps, enumeration; what nothing decides is a
-// conflict.
+// which barrier does. The tests stand in the order of their cost: modes, releases and acquires,
+// storages, slots of a token, equal maps, digits, enumeration; what nothing decides is a conflict.
 #pragma once
 
 #include "compiler/analysis/digits.h"

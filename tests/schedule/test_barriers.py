@@ -164,6 +164,25 @@ def test_rounds_of_two_loops(one, other, expected):
     assert source.count("ts::cta_sync()") == expected, source
 
 
+@pytest.mark.parametrize("whose", ["of all threads", "of a thread"])
+def test_a_loaded_row_is_one_in_a_round(whose):
+    """Rows of two rounds may overlap. Within a round all threads have one row, or any."""
+    of_all = whose == "of all threads"
+
+    @T.prim_func
+    def main(A: T.Tensor((8192,), "float32"), rows: T.Tensor((128,), "int32")):
+        with T.Kernel(4, threads=128):
+            tx = T.get_thread_binding()
+            for i in T.serial(16):
+                row = rows[i if of_all else tx]
+                for k in T.serial(2):
+                    A[row * 64 + k * 128 + tx] = 1.0
+
+    source = tilescale.compile(main, target="sim sm_80").get_kernel_source()
+    indent = "    " if of_all else "      "
+    assert re.findall(r"^ *ts::cta_sync", source, re.M) == [indent + "ts::cta_sync"], source
+
+
 def test_a_round_of_a_loop_needs_them_at_its_copies_only():
     """What a loop stores is compared within one round of the loops around it, whatever a round adds."""
 

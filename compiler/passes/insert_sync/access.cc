@@ -3,11 +3,11 @@
 
 #include "compiler/analysis/digits.h"
 #include "compiler/arith/analyzer.h"
-#include "compiler/ir/ranks.h"
 #include "compiler/ir/size.h"
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
 #include "compiler/isa/instr.h"
+#include "support/ranks.h"
 
 #include <algorithm>
 
@@ -84,15 +84,11 @@ bool AccessReader::IsOfBlock(const VarObj* v) const {
   return v == rank_.get() || v == ranks_.get() || IsOneOf(v, kernel_->block_vars);
 }
 
-bool AccessReader::IsGiven(const VarObj* v) const {
-  return !declared_.count(v) && !loops_.count(v) && !slots_.count(v) && !IsOfBlock(v) &&
-         !IsOneOf(v, kernel_->thread_vars);
-}
-
 bool AccessReader::Shifts(const VarObj* v) const {
-  if (auto it = loops_.find(v); it != loops_.end())
-    return one_round_ && !inside_.count(v) && uniformity_.IsUniform(it->second->var);
-  return slots_.count(v) || IsOfBlock(v) || IsGiven(v);
+  if (slots_.count(v)) return true;
+  if (loops_.count(v) || declared_.count(v))
+    return one_round_ && !inside_.count(v) && uniformity_.IsUniform(ffi::GetRef<Var>(v));
+  return !IsOneOf(v, kernel_->thread_vars);  // a block's, the rank's, or given by the caller
 }
 
 void AccessReader::Know(arith::Analyzer* analyzer) const {
@@ -112,6 +108,7 @@ void AccessReader::Know(arith::Analyzer* analyzer) const {
 }
 
 void AccessReader::DeclareBind(const BindObj* s) {
+  if (one_round_) inside_.insert(s->var.get());
   if (const auto* slot = s->value.as<SlotObj>()) {
     auto& counters = slot->out ? waited : acquired;
     shift_names_[s->var.get()] = MakeVar("slot of " + std::string(slot->token->name));
@@ -189,7 +186,7 @@ bool AccessReader::IsRowOf(const VarObj* stride, const Expr& index, const Expr& 
 }
 
 // Block variables, the rank and what the caller gives have any value, the same one for all that is
-// compared, and so have slots, which are compared by their counters, and the loops around one
+// compared, and so have slots, which are compared by their counters, and what is named around one
 // round: where they are terms of their own, every thread's place moves by them. In one term with a
 // thread or a loop they change who meets whom, and nothing is known.
 void AccessReader::TakeShift(Place* place) const {
@@ -244,7 +241,7 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
                                                    int64_t count, const Expr& guard,
                                                    const Access& a, bool from_start) {
   auto place = std::make_shared<Place>();
-  std::vector<const VarObj*> sizes;  // of the caller
+  std::vector<const VarObj*> sizes;  // perhaps of a row
   // Loops by their extents in order of appearance, so that equal nests have equal keys.
   std::string loops;
   VarMap canonical;
@@ -255,10 +252,11 @@ std::shared_ptr<const Place> AccessReader::PlaceOf(const Buffer& b, const Expr& 
     if (canonical.count(v)) return true;
     auto it = loops_.find(v);
     if (Shifts(v)) {
-      if (it != loops_.end())
+      if (it != loops_.end() || declared_.count(v))
         shift_names_.try_emplace(v, MakeVar("round " + std::to_string(shift_names_.size())));
       if (shift_names_.count(v)) canonical[v] = shift_names_.at(v);
-      if (IsGiven(v) && std::find(sizes.begin(), sizes.end(), v) == sizes.end()) sizes.push_back(v);
+      const bool known = std::find(sizes.begin(), sizes.end(), v) != sizes.end();
+      if (!known && !slots_.count(v) && !IsOfBlock(v)) sizes.push_back(v);
       return true;
     }
     if (it == loops_.end()) {
@@ -394,6 +392,9 @@ std::vector<Access> AccessReader::AtNow(const Reading& reading) {
 }
 
 void AccessReader::AddCall(const CallObj* call, Reading* out) {
+  for (const Expr& r : call->results) {
+    if (const auto* v = r.as<VarObj>(); v != nullptr && one_round_) inside_.insert(v);
+  }
   for (const Expr& a : call->args) ReadExpr(a, call->guard, call->span, out);
   for (const Effect& effect : isa::EffectsOf(call)) {
     const Region& r = effect.region;

@@ -108,7 +108,7 @@ class AccessReader {
   };
   std::unordered_map<const ir::VarObj*, SlotOf> slots_;
   // In the text of a shift: one name for all slots of a token, as counters tell them apart, and of
-  // its own for each loop around one round.
+  // its own for each name around one round.
   ir::VarMap shift_names_;
   std::unordered_map<const ir::VarObj*, const ir::ForObj*> loops_;
   bool one_round_ = false;
