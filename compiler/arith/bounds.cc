@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Intervals and congruences of integer expressions.
 #include "compiler/arith/analyzer_impl.h"
-#include "compiler/ir/ranks.h"
 #include "compiler/target/constants.h"
 #include "support/diagnostics.h"
+#include "support/ranks.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Effectful builtins of the language: each becomes an instruction (a Call), or a few statements.
 #include "compiler/ir/builder.h"
-#include "compiler/ir/ranks.h"
 #include "compiler/ir/text.h"
 #include "compiler/target/constants.h"
+#include "support/ranks.h"
 
 #include <tvm/ffi/cast.h>
 

@@ -251,7 +251,7 @@ std::optional<DataType> InferType(OpCode op, const ffi::Array<Expr>& args) {
   const OpInfo& info = Info(op);
   if (info.cls == OpClass::kSpecial) return Int(32);
   if (op == OpCode::kCast || op == OpCode::kBitcast) return std::nullopt;
-  if (op == OpCode::kRamp || op == OpCode::kBroadcast || args.empty()) return std::nullopt;
+  if (op == OpCode::kBroadcast || args.empty()) return std::nullopt;
   const DataType first = args[0].dtype();
   if (op == OpCode::kVector) {
     int lanes = 0;

@@ -11,7 +11,7 @@ namespace tilescale::ir {
 // The node itself, nothing folded.
 Expr RawOp(OpCode op, ffi::Array<Expr> args, DataType dtype);
 // The result type that follows from the operands; nothing where the node must state it (casts,
-// ramps) or where an operand is missing.
+// broadcasts) or where an operand is missing.
 std::optional<DataType> InferType(OpCode op, const ffi::Array<Expr>& args);
 
 }  // namespace tilescale::ir

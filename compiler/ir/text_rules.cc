@@ -78,7 +78,7 @@ int Precedence(OpCode op) {
 
 int FirstShared(OpCode op) {
   if (op == OpCode::kIf || op == OpCode::kSelect) return 1;
-  if (op == OpCode::kRamp || op == OpCode::kVector) return 0;
+  if (op == OpCode::kVector) return 0;
   switch (Info(op).cls) {
     case OpClass::kInfix:
     case OpClass::kArith:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/device.h"
+#include "support/ranks.h"
 
 #include <atomic>
 #include <bitset>
@@ -19,8 +20,6 @@
 /// process drives all GPUs of a host, symm/local.cc). A rank is not a device: several ranks may run
 /// on one. The launcher finds the heap of a launch by the tensors it is given.
 namespace tilescale::runtime {
-
-constexpr int kMaxRanks = 72;
 
 /// What a kernel knows of its peers: ts::HeapTable in device/tilescale/ptx/peer.cuh.
 struct HeapTable {

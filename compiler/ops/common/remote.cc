@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "compiler/ops/common/remote.h"
 
-#include "compiler/ir/ranks.h"
 #include "compiler/ir/text.h"
 #include "compiler/ir/visit.h"
 #include "compiler/ops/common/nest.h"
 #include "compiler/ops/common/region.h"
+#include "support/ranks.h"
 
 #include <algorithm>
 
