@@ -15,6 +15,13 @@ from ..targets import Target
 _TIMEOUT = datetime.timedelta(seconds=1800)
 
 
+def _end_group() -> None:
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def _on_sim() -> bool:
     return str(Target(None)) == "sim"
 
@@ -80,6 +87,8 @@ def _start_group(backend: str, address: str, port: int, rank: int, world: int, d
                 rank=rank,
                 timeout=_TIMEOUT,
             )
+            if on_sim:  # gloo's threads end before the interpreter does
+                atexit.register(_end_group)
         except (RuntimeError, torch.distributed.DistNetworkError) as error:
             if "EADDRINUSE" in str(error) or "in use" in str(error):
                 raise BootstrapError(f"port {port} of {address} is in use; choose another with MASTER_PORT") from None
