@@ -115,14 +115,9 @@ void AccessReader::DeclareBind(const BindObj* s) {
     slots_[s->var.get()] = {slot->token.get(), counters[slot->token.get()] - 1 - slot->back};
     return;
   }
-  bool pure = true;
-  Walk(s->value, [&](const NodeObj* n) {
-    pure = pure && n->kind != NodeKind::kLoad;
-    return pure;
-  });
-  // A name that is not known here has any value.
-  Expr inlined = pure ? Inline(s->value) : Expr();
-  if (pure && !LargerThan(inlined, kMaxPlace)) binds_[s->var.get()] = inlined;
+  if (Loads(s->value)) return;  // a name that is not known here has any value
+  const Expr inlined = Inline(s->value);
+  if (!LargerThan(inlined, kMaxPlace)) binds_[s->var.get()] = inlined;
 }
 
 // Of a condition the parts that threads and the place's loops decide.
